@@ -1,0 +1,68 @@
+# Everything a contributor does, by name; `make` alone lists it.
+# PYTHON=python3.13 chooses the interpreter of a new .venv, ARGS="…" goes to the command behind run, test, bench and mutate.
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
+LOCK    := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+           --no-annotate --no-header --no-emit-index-url pyproject.toml
+ARGS    ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test check format bench mutate lock clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.runtime  ## install what it needs and start everything on this machine
+	$(BIN)/reliable-email up $(ARGS)
+
+test: $(VENV)/.tools  ## run all tests, in random order
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.tools  ## judge format, style, types and the laws of the house
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.tools  ## put the code in its form
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+
+bench: $(VENV)/.tools  ## measure this machine; the numbers of README.md come from here
+	$(BIN)/python -m tests.bench $(ARGS)
+
+mutate: $(VENV)/.tools  ## change the pure core on purpose, and list the changes that no test notices
+	$(BIN)/python -m tests.mutate $(ARGS)
+
+lock: $(VENV)/.tools  ## choose versions anew (ARGS=--upgrade: the newest) and write both lock files
+	$(LOCK) $(ARGS) --group build --output-file requirements.lock
+	$(LOCK) $(ARGS) --group build --group dev --constraints requirements.lock --output-file requirements-dev.lock
+
+clean:  ## remove what make and the tools made; never ./data
+	rm -rf $(VENV) dist mutants .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find reliable_email services shared tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A package comes only as a wheel, and only with a hash that stands in the lock; so does what builds our own.
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+	@echo 'Installing what $< names into $(VENV)'
+	@$(INSTALL) --only-binary :all: --require-hashes -r $<
+	@$(INSTALL) --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.tools: requirements-dev.lock pyproject.toml | $(BIN)/python
+	@echo 'Installing what $< names into $(VENV)'
+	@$(INSTALL) --only-binary :all: --require-hashes -r $<
+	@$(INSTALL) --no-build-isolation --no-deps --editable .
+	@touch $(VENV)/.runtime $@
+
+# The first Python on the path that starts, is one of those the wheels are locked for, and can make an environment.
+$(BIN)/python:
+	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	  if $$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then \
+	    exec $$python -m venv --clear $(VENV); \
+	  fi; \
+	done; \
+	echo 'Python 3.11 to 3.14 with its module venv is needed (on Debian: python3 and python3-venv).' >&2; exit 1
