@@ -1,0 +1,60 @@
+"""Bells: what wakes those who sleep, sooner than their own sweep would.
+
+A bell may be lost (a connection broke, a server failed over); whoever listens also looks by
+itself at start, after a reconnect, and every second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+from redis.exceptions import RedisError, ResponseError
+
+from shared.domain.errors import Unavailable
+from shared.queue.connection import BROKEN, Server
+from shared.queue.core import Core
+from shared.queue.keys import slot
+
+#: A subscription that was silent for this long is made anew: a dead peer says nothing.
+_SILENCE_SECONDS: Final = 60.0
+_PAUSE_SECONDS: Final = 0.5
+
+#: Told the shard and what the bell said; None after (re)connecting: look at everything.
+Ear = Callable[[int | None, str], None]
+
+
+async def listen(core: Core, bell: str, ear: Ear) -> None:
+    """Listen for the bell `wake` or `due` of every shard, until cancelled."""
+    while True:
+        try:
+            await core.servers.learn()
+            by_server: dict[Server, list[int]] = {}
+            for shard in range(core.shards):
+                server = await core.servers.primary_of(slot(core.tag(shard)))
+                by_server.setdefault(server, []).append(shard)
+            async with asyncio.TaskGroup() as group:
+                for server, shards in by_server.items():
+                    group.create_task(_listen_to(server, {f"{core.tag(shard)}:{bell}": shard for shard in shards}, ear))
+        except* (Unavailable, RedisError, *BROKEN):
+            pass  # every command to Redis reports the same trouble, with its cure; here is only to try again
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _listen_to(server: Server, channels: dict[str, int], ear: Ear) -> None:
+    connection: Any = server.connect()
+    try:
+        await connection.connect()
+        await connection.send_command("SSUBSCRIBE", *channels, check_health=False)
+        ear(None, "")
+        while True:
+            async with asyncio.timeout(_SILENCE_SECONDS):
+                message = await connection.read_response(timeout=math.inf, disable_decoding=True)
+            if message[0] == b"smessage":
+                ear(channels[message[1].decode()], message[2].decode())
+            elif message[0] == b"sunsubscribe":
+                raise ResponseError("the slot moved to another server")
+    finally:
+        await connection.disconnect(nowait=True)

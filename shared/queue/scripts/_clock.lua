@@ -1,0 +1,5 @@
+-- _clock: one clock for everybody, that of the primary, in milliseconds since the epoch.
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end

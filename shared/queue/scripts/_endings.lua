@@ -1,0 +1,91 @@
+-- _endings: how a message's life is told (attempts, history) and how it ends.
+local FIRST_ATTEMPTS, KEPT_ATTEMPTS, KEPT_EVENTS, KEPT_ROUTES = 5, 50, 100, 3
+
+local function note(id, record, state)
+  record.events = (record.events or 1) + 1
+  redis.call('RPUSH', key('history', id), table.concat({
+    state, string.format('%.0f', now), record.attempts or '0', string.format('%.0f', record.events),
+  }, ' '))
+  if record.events > KEPT_EVENTS + 1 then
+    redis.call('LTRIM', key('history', id), -KEPT_EVENTS, -1)
+  end
+end
+
+-- An attempt is its JSON, and its route behind a line break: the first attempt and the last
+-- three keep their routes.
+local function close_attempt(id, attempt)
+  local attempts = key('attempts', id)
+  local length = redis.call('RPUSH', attempts, attempt)
+  local fading = length - KEPT_ROUTES - 1
+  if fading > 0 then
+    local whole = redis.call('LINDEX', attempts, fading)
+    redis.call('LSET', attempts, fading, string.match(whole, '^[^\n]*'))
+  end
+  if length > KEPT_ATTEMPTS then
+    redis.call('LSET', attempts, FIRST_ATTEMPTS, '')
+    redis.call('LREM', attempts, 1, '')
+  end
+end
+
+local function decide(id, record, recipient, state, told)
+  record.split = '1'
+  redis.call('HSETNX', key('recipients', id), recipient, state .. ' ' .. told)
+end
+
+local function decide_some(id, record, some)
+  for _, one in ipairs(some or {}) do
+    decide(id, record, one[1], one[2], one[3])
+  end
+end
+
+local function derived_state(id, record)
+  local seen = {}
+  for _, decided in ipairs(redis.call('HVALS', key('recipients', id))) do
+    seen[string.match(decided, '^%S+')] = true
+  end
+  local only
+  for state in pairs(seen) do
+    if only then
+      if seen.sent then
+        return 'partly_sent'
+      end
+      return seen.failed and 'failed' or 'expired'
+    end
+    only = state
+  end
+  return only
+end
+
+-- Every recipient that is still pending gets `state`; the message's own state follows from all.
+local function finish(id, record, state, told, reason)
+  if record.split then
+    for recipient = 0, record.recipients - 1 do
+      decide(id, record, recipient, state, told)
+    end
+    state = derived_state(id, record)
+  end
+  leave(id, record)
+  end_lease(record)
+  record.ready, record.waiting, record.prefer = false, false, false
+  record.strikes, record.since = false, false
+  record.reason = state ~= 'sent' and reason
+  record.finished = now
+  if record.expires then
+    put('expiring', id, false)
+  end
+  if state == 'failed' or state == 'partly_sent' then
+    enter(id, record, state, 'failed', now)
+  else
+    enter(id, record, state, 'finished', now)
+    put('content', id, now)
+  end
+  if state == 'sent' or state == 'partly_sent' then
+    tally('sent')
+  end
+  note(id, record, state)
+  save(id, record)
+end
+
+local function told(code)
+  return cjson.encode({at = now, reason = {code = code}})
+end

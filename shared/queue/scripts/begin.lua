@@ -1,0 +1,51 @@
+#!lua flags=allow-oom
+-- begin: write down an attempt before anything goes to a provider, and close the lease's previous one.
+-- call   attempts: {id, token, number, provider, to, closed, some}; `to` names the recipients where
+--        they are not all, `closed` is the previous attempt of this lease, `some` lists
+--        {recipient, state, told} for those that it decided
+-- gives  {now, 'ok', {status, first begin, now}…}; status is `begun` (also when this very attempt had
+--        begun), `stale`, `cancelled` or `expired`
+-- moves  sending -> expired | cancelled | partly_sent | failed
+-- uses   _clock _keys _record _places _endings
+local function begin(attempt)
+  local record = read(attempt.id)
+  if not record or record.token ~= attempt.token then
+    return 'stale'
+  end
+  local known = tonumber(record.attempts or 0)
+  if attempt.number == known and record.begun then
+    return 'begun', record.started
+  end
+  if attempt.number ~= known + 1 then
+    return 'stale'
+  end
+  if attempt.closed then
+    close_attempt(attempt.id, attempt.closed)
+    decide_some(attempt.id, record, attempt.some)
+  end
+  if record.cancel then
+    finish(attempt.id, record, 'cancelled', told('cancelled'), 'cancelled')
+    return 'cancelled'
+  end
+  if record.expires and tonumber(record.expires) <= now then
+    finish(attempt.id, record, 'expired', told('expired'), 'expired')
+    return 'expired'
+  end
+  record.attempts, record.provider, record.to = attempt.number, attempt.provider, attempt.to or false
+  record.begun, record.begun_at = '1', now
+  record.started = record.started or now
+  record.duplicate = record.duplicate or record.doubt
+  if record.expires then
+    put('expiring', attempt.id, false)
+  end
+  save(attempt.id, record)
+  return 'begun', record.started
+end
+
+local answers = {}
+for _, attempt in ipairs(call.attempts) do
+  local status, started = begin(attempt)
+  answers[#answers + 1] = {status, text(started or ''), text(now)}
+end
+conclude_call()
+return {now, 'ok', unpack(answers)}

@@ -1,0 +1,24 @@
+#!lua flags=allow-oom
+-- delete: drop final messages before retention does.
+-- call   operation, tenant, ids
+-- gives  {now, 'ok', status, state, …} for each id; status is `done`, `live` or `missing`
+-- moves  sent | partly_sent | failed | cancelled | expired | suppressed -> nothing
+-- uses   _clock _keys _record _places _owner _erase
+local function delete(id)
+  local record = owned(id)
+  if not record then
+    return 'missing', ''
+  end
+  if LIVE[record.state] then
+    return 'live', record.state
+  end
+  erase(id, record)
+  return 'done', record.state
+end
+
+local results = {}
+for _, id in ipairs(call.ids) do
+  results[#results + 1], results[#results + 2] = delete(id)
+end
+conclude_call()
+return answer(results)

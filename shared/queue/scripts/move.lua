@@ -1,0 +1,49 @@
+#!lua flags=allow-oom
+-- move: take what waits in one pool to another, one step of one place.
+-- call   operation, tenant, from, to, place, cursor, limit
+-- gives  {now, 'ok', moved, next cursor}; cursor 0 ends the place
+-- moves  queued -> queued; scheduled -> scheduled; retrying -> retrying
+-- uses   _clock _keys _record _places _owner
+-- A ready flow is emptied from its head; the sets of a priority hold every pool's messages and
+-- are walked by ZSCAN, which misses nobody who is there from beginning to end.
+local function move(id)
+  local record = read(id)
+  local pool, rest = string.match(record.flow, '^([^:]+):(.*)$')
+  if pool ~= call.from or record.tenant ~= call.tenant then
+    return 0
+  end
+  local since = redis.call('ZSCORE', set(record.place), id)
+  leave(id, record)
+  record.flow = call.to .. ':' .. rest
+  record.refused, record.prefer = false, false
+  if record.state == 'queued' then
+    enter_ready(id, record, since)
+  else
+    enter(id, record, record.state, record.place, tonumber(since))
+  end
+  save(id, record)
+  return 1
+end
+
+local ids, cursor = {}, '0'
+if string.match(call.place, '^ready:') then
+  ids = redis.call('ZRANGE', set(call.place), 0, call.limit - 1)
+  if redis.call('ZCARD', set(call.place)) > #ids then
+    cursor = '1'
+  end
+else
+  local step = redis.call('ZSCAN', set(call.place), call.cursor, 'COUNT', call.limit)
+  cursor = step[1]
+  for i = 1, #step[2], 2 do
+    ids[#ids + 1] = step[2][i]
+  end
+end
+local moved = 0
+for _, id in ipairs(ids) do
+  moved = moved + move(id)
+end
+if moved > 0 then
+  redis.call('SADD', set('pools'), call.to)
+end
+conclude_call()
+return answer({tostring(moved), cursor})

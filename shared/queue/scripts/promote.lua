@@ -1,0 +1,25 @@
+#!lua flags=allow-oom
+-- promote: make ready what is due, the most urgent first, each with the time it was due.
+-- call   limit
+-- gives  {now, 'ok', next due instant or -1, {state before, due, …}, now}
+-- moves  scheduled -> queued; retrying -> queued
+-- uses   _clock _keys _record _places _endings
+local promoted = {}
+local left = call.limit
+for _, name in ipairs(DUE) do
+  local waiting = redis.call('ZRANGEBYSCORE', set(name), '-inf', now, 'WITHSCORES', 'LIMIT', 0, left)
+  for i = 1, #waiting, 2 do
+    local id, instant = waiting[i], waiting[i + 1]
+    local record = read(id)
+    promoted[#promoted + 1] = record.state
+    promoted[#promoted + 1] = instant
+    leave(id, record)
+    record.waiting = false
+    enter_ready(id, record, instant)
+    note(id, record, 'queued')
+    save(id, record)
+  end
+  left = left - #waiting / 2
+end
+conclude_call()
+return {now, 'ok', next_due(), promoted, now}

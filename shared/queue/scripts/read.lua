@@ -1,0 +1,18 @@
+#!lua flags=no-writes
+-- read: everything that is known of some messages, each in one piece.
+-- call   ids
+-- gives  {now, 'ok', {id, record, head, attempts, recipients, history}…}; an id that is missing is left out
+-- uses   _clock _keys _head
+local found = {}
+for _, id in ipairs(call.ids) do
+  local record = redis.call('HGETALL', key('message', id))
+  if #record > 0 then
+    found[#found + 1] = {
+      id, record, head(id),
+      redis.call('LRANGE', key('attempts', id), 0, -1),
+      redis.call('HGETALL', key('recipients', id)),
+      redis.call('LRANGE', key('history', id), 0, -1),
+    }
+  end
+end
+return {now, 'ok', unpack(found)}
