@@ -1,0 +1,116 @@
+"""How a process joins the cluster: it opens the queue, judges its durability, and says that it is there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from shared.domain.errors import QueueError, ScriptDefect, Unsafe
+from shared.queue import Queue, durability
+from shared.queue.calls import Replication
+from shared.queue.core import Core
+from shared.queue.leases import Leases
+from shared.queue.processes import BEAT_SECONDS
+from shared.queue.submissions import Bounds
+from shared.runtime.logs import get_logger
+from shared.runtime.metrics import Metrics
+from shared.runtime.process import Lifetime
+from shared.runtime.tasks import periodically
+from shared.settings.model import LOCAL_REDIS, Settings
+
+_HOUR_MS: Final = 3_600_000
+_RETRY_SECONDS: Final = 0.5
+
+log = get_logger()
+
+
+def connect(settings: Settings, role: str, metrics: Metrics | None = None) -> Queue:
+    """Return the queue that the settings name; nothing is asked of Redis yet."""
+    observe: Callable[[str, float], None] | None = None
+    if metrics is not None:
+        histograms = metrics.redis_seconds
+
+        def observe(script: str, seconds: float) -> None:
+            histograms[script].observe(seconds)
+
+    password = settings.redis.password
+    core = Core.connect(
+        settings.redis.url or LOCAL_REDIS,
+        prefix=settings.redis.prefix,
+        password=password.reveal() if password else None,
+        client_name=f"reliable-email-{role}",
+        replication=Replication(settings.durability.replicas, settings.durability.replica_timeout_seconds),
+        observe=observe,
+    )
+    leases = Leases(
+        core,
+        lease_ms=int(settings.sender.lease_seconds * 1000),
+        max_rounds=settings.retry.max_rounds,
+        max_age_ms=int(settings.retry.max_age_hours * _HOUR_MS),
+        name=secrets.token_hex(8),
+    )
+    bounds = Bounds(settings.limits.queued_messages, settings.limits.idempotency_hours * _HOUR_MS)
+    return Queue.join(core, bounds=bounds, wall_ms=lambda: int(time.time() * 1000), leases=leases)
+
+
+async def join(queue: Queue, settings: Settings, lifetime: Lifetime) -> bool:
+    """Wait until Redis is there and learn the queue's shards; return False when a drain came first.
+
+    Raises ScriptDefect where a newer version of the service wrote the queue.
+    """
+    complained = False
+    while not lifetime.draining.is_set():
+        try:
+            await durability.versions(queue.core)
+            shards = await queue.core.learn_shards(settings.redis.shards)
+        except ScriptDefect:
+            raise
+        except QueueError as error:
+            if not complained:
+                log.warning("redis_lost", error=str(error))
+                complained = True
+            await _pause(lifetime)
+            continue
+        if shards != settings.redis.shards:
+            log.warning("shards_ignored", shards=settings.redis.shards, used=shards)
+        return True
+    return False
+
+
+async def require_durability(queue: Queue, settings: Settings, metrics: Metrics) -> None:
+    """Refuse a Redis that could lose accepted messages.
+
+    Raises Unsafe with the exact lines to change, Unavailable where Redis does not tell.
+    """
+    if settings.durability.mode == "trusted":
+        metrics.durability_ok.set(1)
+        return
+    findings = await durability.inspect(queue.core)
+    metrics.durability_ok.set(0 if findings.unsafe else 1)
+    for line in findings.doubtful:
+        log.warning("durability_doubted", detail=line)
+    if findings.unsafe:
+        raise Unsafe("Redis would lose accepted messages: " + "; ".join(findings.unsafe))
+
+
+async def beat(queue: Queue, role: str, tell: Callable[[], dict[str, Any]]) -> None:
+    """Tell the cluster of this process every two seconds, until cancelled."""
+    name = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(3)}"
+    started_at = int(time.time() * 1000)
+
+    async def once() -> None:
+        await queue.processes.beat(role, name, {"started_at": started_at, **tell()})
+
+    await periodically("beat", once, BEAT_SECONDS, jitter=0)
+
+
+async def _pause(lifetime: Lifetime) -> None:
+    try:
+        async with asyncio.timeout(_RETRY_SECONDS):
+            await lifetime.draining.wait()
+    except TimeoutError:
+        return

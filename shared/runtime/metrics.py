@@ -1,0 +1,329 @@
+"""Every metric of the service, declared once: names, labels, buckets, meanings, and the roles that feed them.
+
+No message id, address or tenant ever stands in a label. A metric is shown only by the roles that
+feed it: a sender that exported `durability_ok 0` would wake somebody for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import product
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.metrics import MetricWrapperBase
+
+from shared.domain.message import Priority
+from shared.domain.states import FINAL
+
+PREFIX: Final = "reliable_email_"
+
+FRONTEND: Final = "frontend"
+SCHEDULER: Final = "scheduler"
+SENDER: Final = "sender"
+ROLES: Final = (FRONTEND, SCHEDULER, SENDER)
+
+#: What `submissions_total` may say of one message.
+RESULTS: Final = ("accepted", "replayed", "refused", "unavailable", "unknown")
+
+#: Values of `provider_breaker_state`.
+BREAKER_STATES: Final = {"closed": 0, "probing": 1, "open": 2}
+
+# A submission takes 2 to 5 ms where the disk is quick; a frontend answers within 3 s at the latest.
+_SUBMIT_SECONDS: Final = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3)
+# A call carries at most 250 messages.
+_BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 250)
+# One millisecond at rest, 5 ms at worst, a second where a waking call was lost, longer after an outage.
+_LATENESS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600)
+# HTTP answers in 50 ms to 30 s; SMTP may take ten minutes after the final dot (RFC 5321, 4.5.3.2.6).
+_ATTEMPT_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600)
+# From a one-time code that leaves in milliseconds to a message that is retried for three days.
+_END_TO_END_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 21600, 259200)
+# A script takes a fraction of a millisecond, a flush to disk a few; a call is given up after 3 s.
+_REDIS_SECONDS: Final = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3)
+
+# Each counter and histogram would otherwise show a second series with its time of birth, which
+# no query of ours reads. The switch is the library's, for the whole process.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+Metric = TypeVar("Metric", bound=MetricWrapperBase)
+Labels = str | tuple[str, ...]
+
+
+class Description(NamedTuple):
+    """A row of the table of metrics in the documentation."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    meaning: str
+    roles: tuple[str, ...]
+
+
+class Family(dict[Labels, Metric], Generic[Metric]):
+    """The series of one metric by their labels: `metrics.submissions["high", "accepted"].inc()`.
+
+    A plain dictionary, because the library's own look-up takes longer than the increment.
+    """
+
+    def __init__(self, metric: Metric) -> None:
+        super().__init__()
+        self._metric = metric
+
+    def __missing__(self, labels: Labels) -> Metric:
+        series = self._metric.labels(*_as_tuple(labels))
+        self[labels] = series
+        return series
+
+    def forget(self, labels: Labels) -> None:
+        """Stop showing a series, of a provider that was taken out for one."""
+        if self.pop(labels, None) is not None:
+            self._metric.remove(*_as_tuple(labels))
+
+
+def _as_tuple(labels: Labels) -> tuple[str, ...]:
+    return (labels,) if isinstance(labels, str) else labels
+
+
+class Metrics:
+    """The metrics of one process, in a registry of its own.
+
+    Attributes are named like the metrics, without prefix and `_total`. `role` limits what is
+    shown to what that role feeds; None shows everything. Those that are not shown take values
+    all the same, so that shared code need not ask who it runs in.
+    """
+
+    def __init__(self, role: str | None = None, version: str = "") -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.declared: list[Description] = []
+        self._role = role
+        self._declare_submission()
+        self._declare_queue()
+        self._declare_sending()
+        self._declare_providers()
+        self._declare_process()
+        if role is not None:
+            self.build_info[role, version].set(1)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+    def _declare_submission(self) -> None:
+        self.submissions = self._counters(
+            "submissions_total",
+            ("priority", "result"),
+            "Messages that clients submitted: accepted, replayed (an idempotency key again), refused, "
+            "unavailable (nothing was stored), unknown (the answer of Redis was lost).",
+            (FRONTEND,),
+            known=product(Priority, RESULTS),
+        )
+        self.submit_seconds = self._histogram(
+            "submit_seconds",
+            "Time from the last byte of a submission to its answer.",
+            (FRONTEND,),
+            _SUBMIT_SECONDS,
+        )
+        self.commit_batch_size = self._histogram(
+            "commit_batch_size", "Messages that one disk flush paid for.", (FRONTEND,), _BATCH_SIZES
+        )
+        self.durability_ok = self._gauge(
+            "durability_ok",
+            "1 while the settings of Redis, when last read, keep every accepted message; else 0.",
+            (FRONTEND,),
+        )
+
+    def _declare_queue(self) -> None:
+        self.queue_depth = self._gauges(
+            "queue_depth",
+            ("state", "priority"),
+            "Messages in each unfinished state, and dead letters. Every scheduler shows the whole queue: "
+            "take the maximum.",
+            (SCHEDULER,),
+        )
+        self.oldest_ready_age_seconds = self._gauges(
+            "oldest_ready_age_seconds",
+            ("priority",),
+            "How long the oldest message that may be sent now has waited; 0 where none waits.",
+            (SCHEDULER,),
+            known=((priority,) for priority in Priority),
+        )
+        self.promoted = self._counters(
+            "promoted_total",
+            ("from",),
+            "Messages moved to ready because they were due, from scheduled or retry.",
+            (SCHEDULER,),
+            known=(("scheduled",), ("retry",)),
+        )
+        self.promotion_lateness_seconds = self._histogram(
+            "promotion_lateness_seconds",
+            "How long after its due time a message became ready.",
+            (SCHEDULER,),
+            _LATENESS_SECONDS,
+        )
+        self.leases_reclaimed = self._counters(
+            "leases_reclaimed_total",
+            ("begun",),
+            "Leases that ran out and were taken back; begun=true: an attempt was under way, its outcome is unknown.",
+            (SCHEDULER,),
+            known=(("true",), ("false",)),
+        )
+        self.messages_finished = self._counters(
+            "messages_finished_total",
+            ("state",),
+            "Messages that reached a final state, counted where that was decided.",
+            ROLES,
+            known=((state,) for state in FINAL),
+        )
+
+    def _declare_sending(self) -> None:
+        self.attempts = self._counters(
+            "attempts_total", ("provider", "outcome"), "Closed attempts by what they came to.", (SENDER,)
+        )
+        self.attempt_seconds = self._histograms(
+            "attempt_seconds",
+            ("provider",),
+            "Time from the begin of an attempt to its outcome.",
+            (SENDER,),
+            _ATTEMPT_SECONDS,
+        )
+        self.end_to_end_seconds = self._histograms(
+            "end_to_end_seconds",
+            ("priority",),
+            "Time from acceptance, or from the send-at time where that is later, to the provider's acceptance.",
+            (SENDER,),
+            _END_TO_END_SECONDS,
+            known=((priority,) for priority in Priority),
+        )
+        self.failovers = self._counters(
+            "failovers_total",
+            ("from", "to"),
+            "Attempts that followed one at another provider inside the same lease.",
+            (SENDER,),
+        )
+        self.possible_duplicates = self._counter(
+            "possible_duplicates_total",
+            "Attempts begun after one whose outcome is unknown: the message may arrive twice.",
+            (SENDER,),
+        )
+        self.actor_mailbox_depth = self._gauges(
+            "actor_mailbox_depth", ("actor",), "Items that wait in the mailbox of an actor.", (SENDER,)
+        )
+        self.actor_restarts = self._counters(
+            "actor_restarts_total", ("actor",), "Restarts of an actor that crashed.", (SENDER,)
+        )
+
+    def _declare_providers(self) -> None:
+        self.provider_health = self._gauges(
+            "provider_health", ("provider",), "Health score, from 0 (nothing works) to 1.", (SENDER,)
+        )
+        self.provider_breaker_state = self._gauges(
+            "provider_breaker_state",
+            ("provider",),
+            "Circuit breaker: 0 closed (in use), 1 probing, 2 open (not in use).",
+            (SENDER,),
+        )
+        self.provider_tokens = self._gauges(
+            "provider_tokens",
+            ("provider",),
+            "Messages that the provider's rate limit, shared by all senders, allows at once.",
+            (SENDER,),
+        )
+
+    def _declare_process(self) -> None:
+        self.stale_writes = self._counters(
+            "stale_writes_total",
+            ("script",),
+            "Calls that changed nothing because their lease was no longer theirs.",
+            ROLES,
+        )
+        self.redis_seconds = self._histograms(
+            "redis_seconds",
+            ("script",),
+            "Time of one call to Redis, disk flush and replicas included.",
+            ROLES,
+            _REDIS_SECONDS,
+        )
+        self.event_loop_lag_seconds = self._gauge(
+            "event_loop_lag_seconds", "The longest delay of the event loop in the last 15 s.", ROLES
+        )
+        self.log_lines_dropped = self._counter(
+            "log_lines_dropped_total", "Log lines lost because the log was full, closed or not read.", ROLES
+        )
+        self.build_info = self._gauges("build_info", ("role", "version"), "Always 1; says what runs here.", ROLES)
+
+    def _shown(self, roles: Sequence[str]) -> CollectorRegistry | None:
+        return self.registry if self._role is None or self._role in roles else None
+
+    def _describe(self, kind: str, name: str, labels: tuple[str, ...], meaning: str, roles: tuple[str, ...]) -> None:
+        self.declared.append(Description(PREFIX + name, kind, labels, meaning, roles))
+
+    def _counter(self, name: str, meaning: str, roles: tuple[str, ...]) -> Counter:
+        self._describe("counter", name, (), meaning, roles)
+        return Counter(PREFIX + name, meaning, registry=self._shown(roles))
+
+    def _gauge(self, name: str, meaning: str, roles: tuple[str, ...]) -> Gauge:
+        self._describe("gauge", name, (), meaning, roles)
+        return Gauge(PREFIX + name, meaning, registry=self._shown(roles))
+
+    def _histogram(self, name: str, meaning: str, roles: tuple[str, ...], buckets: Sequence[float]) -> Histogram:
+        self._describe("histogram", name, (), meaning, roles)
+        return Histogram(PREFIX + name, meaning, buckets=buckets, registry=self._shown(roles))
+
+    def _counters(
+        self,
+        name: str,
+        labels: tuple[str, ...],
+        meaning: str,
+        roles: tuple[str, ...],
+        known: Iterable[tuple[str, ...]] = (),
+    ) -> Family[Counter]:
+        self._describe("counter", name, labels, meaning, roles)
+        return _family(Counter(PREFIX + name, meaning, labels, registry=self._shown(roles)), known)
+
+    def _gauges(
+        self,
+        name: str,
+        labels: tuple[str, ...],
+        meaning: str,
+        roles: tuple[str, ...],
+        known: Iterable[tuple[str, ...]] = (),
+    ) -> Family[Gauge]:
+        self._describe("gauge", name, labels, meaning, roles)
+        return _family(Gauge(PREFIX + name, meaning, labels, registry=self._shown(roles)), known)
+
+    def _histograms(
+        self,
+        name: str,
+        labels: tuple[str, ...],
+        meaning: str,
+        roles: tuple[str, ...],
+        buckets: Sequence[float],
+        known: Iterable[tuple[str, ...]] = (),
+    ) -> Family[Histogram]:
+        self._describe("histogram", name, labels, meaning, roles)
+        return _family(Histogram(PREFIX + name, meaning, labels, buckets=buckets, registry=self._shown(roles)), known)
+
+
+def _family(metric: Metric, known: Iterable[tuple[str, ...]]) -> Family[Metric]:
+    """Return a family that shows its known series from the start, at 0.
+
+    A counter that appears with its first increment hides that increment from `rate()`.
+    """
+    family = Family(metric)
+    for labels in known:
+        family[labels[0] if len(labels) == 1 else labels]  # looking it up makes it
+    return family
+
+
+def describe() -> list[Description]:
+    """Return every metric of the service, in the order of their declaration."""
+    return Metrics().declared
