@@ -1,0 +1,1 @@
+"""The three processes. They share nothing but Redis: none imports another."""

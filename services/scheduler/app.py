@@ -1,0 +1,111 @@
+"""The scheduler, joined: one loop for each shard, woken by the shard's own bell."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from services.scheduler import chores, gauges
+from services.scheduler.chores import Chore, Means
+from services.scheduler.contact import Contact
+from services.scheduler.wakeup import next_look
+from shared.domain.errors import QueueError
+from shared.queue import Queue
+from shared.queue.bells import listen
+from shared.queue.keys import slot
+from shared.runtime import joining, run_file
+from shared.runtime.logs import get_logger
+from shared.runtime.metrics import SCHEDULER, Metrics
+from shared.runtime.ops import Ops
+from shared.runtime.process import Lifetime
+from shared.runtime.tasks import TaskScope, periodically
+from shared.runtime.wake import Bell
+from shared.settings.model import Settings
+
+#: Done at every look, in this order: what is due, then what is over.
+_AT_EVERY_LOOK: Final[tuple[Chore, ...]] = (chores.expire, chores.promote)
+#: Each with its interval: nobody waits for these.
+_NOW_AND_THEN: Final[tuple[tuple[Chore, float], ...]] = (
+    (chores.reap, 1.0),
+    (chores.drop_content, 10.0),
+    (chores.trim, 10.0),
+)
+_GAUGES_SECONDS: Final = 2.0
+#: After a failed look; the error is in the log, and Redis needs no more of the same.
+_PAUSE_SECONDS: Final = 0.5
+
+log = get_logger()
+
+
+class Scheduler:
+    """All the loops of one scheduler."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._bells = [Bell() for _ in range(means.queue.core.shards)]
+
+    def hear(self, shard: int | None, _instant: str) -> None:
+        """Look at a shard now, or at all of them."""
+        for bell in self._bells if shard is None else (self._bells[shard],):
+            bell.ring()
+
+    async def watch(self, shard: int) -> None:
+        """Look at one shard whenever something is due in it, until cancelled."""
+        next_turn = {chore: 0.0 for chore, _ in _NOW_AND_THEN}
+        while True:
+            now = time.monotonic()
+            due = [chore for chore, _ in _NOW_AND_THEN if next_turn[chore] <= now]
+            try:
+                wishes = [await chore(self._means, shard) for chore in (*_AT_EVERY_LOOK, *due)]
+            except QueueError as error:
+                self._means.contact.lost(shard)
+                log.warning("chore_failed", chore="look", shard=shard, error=str(error), kind=type(error).__name__)
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            await self._note_contact(shard)
+            for (chore, seconds), wish in zip(
+                ((chore, seconds) for chore, seconds in _NOW_AND_THEN if chore in due),
+                wishes[len(_AT_EVERY_LOOK) :],
+                strict=True,
+            ):
+                next_turn[chore] = now if wish == 0.0 else now + seconds
+            await self._bells[shard].heard(next_look(now, wishes) - time.monotonic())
+
+    async def _note_contact(self, shard: int) -> None:
+        core = self._means.queue.core
+        server = await core.servers.primary_of(slot(core.tag(shard)))
+        self._means.contact.answered(shard, server.address)
+
+    async def show_gauges(self) -> None:
+        """Publish the queue's depths and ages."""
+        gauges.show(self._means.metrics, await self._means.queue.views.depths())
+
+
+async def run(settings: Settings, lifetime: Lifetime) -> None:
+    """Run a scheduler until its lifetime drains."""
+    metrics = Metrics(SCHEDULER)
+    ops = Ops(SCHEDULER, settings.ops.host, settings.ops.port, metrics, lifetime.draining)
+    await ops.start()
+    queue = joining.connect(settings, SCHEDULER, metrics)
+    try:
+        run_file.announce(SCHEDULER, {"ops": ops.port})
+        if not await joining.join(queue, settings, lifetime):
+            return
+        await _work(settings, lifetime, metrics, ops, queue)
+    finally:
+        await queue.close()
+        await ops.stop()
+
+
+async def _work(settings: Settings, lifetime: Lifetime, metrics: Metrics, ops: Ops, queue: Queue) -> None:
+    contact = Contact(settings.sender.lease_seconds, time.monotonic)
+    scheduler = Scheduler(Means(queue, settings, metrics, contact))
+    async with TaskScope(SCHEDULER, lifetime.draining) as scope:
+        scope.keep("bells", listen(queue.core, "due", scheduler.hear))
+        scope.keep("beat", joining.beat(queue, SCHEDULER, dict))
+        scope.keep("gauges", periodically("gauges", scheduler.show_gauges, _GAUGES_SECONDS))
+        for shard in range(queue.core.shards):
+            scope.keep(f"shard {shard}", scheduler.watch(shard))
+        ops.ready()
+        await lifetime.draining.wait()
