@@ -1,0 +1,57 @@
+"""Idempotency keys: when two are the same, and what a message is recognised by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+import orjson
+
+from services.frontend.limits import KEY_LENGTH
+from services.frontend.schema.kinds import JsonSchema
+from services.frontend.schema.refusal import refused, wrong_type
+
+#: RFC 5234, appendix B.1: VCHAR. Anything else does not pass through every header unharmed.
+_VISIBLE: Final = re.compile(rf"[!-~]{{1,{KEY_LENGTH}}}")
+_ESCAPED: Final = re.compile(r"\\([\"\\])")
+
+FIELD: Final = "idempotency_key"
+HEADER: Final = "Idempotency-Key"
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A key of 1 to 255 visible characters, bare or as a quoted string of a structured field."""
+
+    def read(self, value: object) -> str:
+        """Return the key without quotes (RFC 9651, section 3.3.3, says what they do)."""
+        if type(value) is not str:
+            raise wrong_type("a string", value)
+        key = value
+        if len(key) > 1 and key[0] == key[-1] == '"':
+            key = _ESCAPED.sub(r"\1", key[1:-1])
+        if not key:
+            raise refused("missing", "An idempotency key has at least one character; leave it out to have none")
+        if len(key) > KEY_LENGTH:
+            raise refused("too_long", f"Has {len(key):,} characters; {KEY_LENGTH} are allowed")
+        if _VISIBLE.fullmatch(key) is None:
+            raise refused(
+                "forbidden_character", "An idempotency key is made of visible ASCII characters, without spaces"
+            )
+        return key
+
+    def schema(self) -> JsonSchema:
+        """Return the rule."""
+        return {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH}
+
+
+def fingerprint(body: Mapping[str, object]) -> str:
+    """Return what tells two messages under one key apart: SHA-256 of the client's own JSON without the key.
+
+    Neither the order of names makes a difference nor a null, which means that a field is absent.
+    """
+    content = {name: value for name, value in body.items() if value is not None and name != FIELD}
+    return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
