@@ -1,0 +1,75 @@
+"""A message in this sender's hands: its lease, and what has been tried under it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from shared.domain.message import Attempt, RouteStep
+from shared.policy.views import MessageView
+from shared.providers.interface import Parcel
+from shared.queue.leases import Decided, Lease
+
+
+@dataclass(eq=False, slots=True)
+class Delivery:
+    """One leased message and the state of its lease.
+
+    `until` is the local instant (monotonic seconds) at which the lease ends. `pending` are the
+    recipients still to be served, `tried` the providers that had it under this lease. `closed`
+    and `decided` are the last attempt and the recipients it decided, written by the next begin.
+    `counts_round` says whether some attempt ended so that the lease counts as a round.
+    """
+
+    lease: Lease
+    until: float
+    leased_at: float
+    pending: tuple[int, ...]
+    attempts: int
+    tried: tuple[str, ...] = ()
+    route: tuple[RouteStep, ...] = ()
+    closed: Attempt | None = None
+    decided: tuple[Decided, ...] = ()
+    refused: frozenset[str] = frozenset()
+    counts_round: bool = False
+    is_lost: bool = False
+    has_begun: bool = False
+    is_probe: bool = False
+    parcel: Parcel | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, lease: Lease, now: float, lease_seconds: float) -> Delivery:
+        """Return the delivery that a fresh lease begins."""
+        return cls(
+            lease=lease,
+            until=now + lease_seconds,
+            leased_at=now,
+            pending=lease.pending,
+            attempts=lease.attempts,
+            refused=lease.refused,
+        )
+
+    def view(self, providers: tuple[str, ...], waited_seconds: float, *, nothing_else_waits: bool) -> MessageView:
+        """Return what routing sees of it among these providers."""
+        refused = self.refused
+        return MessageView(
+            size_bytes=self.lease.envelope.size_bytes,
+            recipients=len(self.pending),
+            priority=self.lease.priority,
+            tried=self.tried,
+            refused=[name for name in providers if short_hash(name) in refused] if refused else (),
+            prefer=self.lease.prefer if self.lease.is_doubtful and not self.tried else None,
+            waited_seconds=waited_seconds,
+            nothing_else_waits=nothing_else_waits,
+        )
+
+    def deduplication_key(self) -> str:
+        """Return what tells providers that two requests are the same try: id, requeues and recipients."""
+        lease = self.lease
+        text = f"{lease.id}:{lease.requeues}:{','.join(map(str, self.pending))}"
+        return sha256(text.encode()).hexdigest()[:40]
+
+
+def short_hash(provider: str) -> str:
+    """Return the name under which a record remembers a provider that cannot carry it."""
+    return sha256(provider.encode()).hexdigest()[:6]

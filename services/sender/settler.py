@@ -1,0 +1,93 @@
+"""The settler: writes outcomes back in batches, acceptances first, and does not give up.
+
+Time between a provider's yes and our record of it is time in which a crash makes a duplicate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from services.sender.delivery import Delivery
+from services.sender.mailbox import Mailbox
+from shared.domain.errors import QueueError
+from shared.domain.states import FINAL, RecipientState
+from shared.queue.leases import Leases, Release, Settled, Settlement
+from shared.runtime.logs import get_logger
+from shared.runtime.metrics import Metrics
+
+_BATCH: Final = 200
+_PAUSE_SECONDS: Final = 0.2
+_LONGEST_PAUSE_SECONDS: Final = 2.0
+
+#: Called when a delivery is no longer in this sender's hands, with the state that it is in now.
+Done = Callable[[Delivery, Settled], None]
+
+log = get_logger()
+
+
+class Settler:
+    """The actor that ends deliveries: settles what was tried, releases what was not."""
+
+    def __init__(self, leases: Leases, metrics: Metrics, size: int, done: Done) -> None:
+        self.mailbox: Mailbox[tuple[Delivery, Settlement | Release]] = Mailbox("settler", size)
+        self._leases = leases
+        self._metrics = metrics
+        self._done = done
+        self._batch: list[tuple[Delivery, Settlement | Release]] = []
+
+    async def act(self) -> None:
+        """Write what comes in, until cancelled."""
+        while True:
+            if not self._batch:
+                self._batch = await self.mailbox.take(_BATCH)
+            self._batch.sort(key=_urgency)
+            await self._write(self._batch)
+            self._batch = []
+
+    async def _write(self, batch: Sequence[tuple[Delivery, Settlement | Release]]) -> None:
+        by_shard: dict[tuple[int, bool], list[tuple[Delivery, Settlement | Release]]] = {}
+        for delivery, wish in batch:
+            by_shard.setdefault((delivery.lease.shard, isinstance(wish, Settlement)), []).append((delivery, wish))
+        await asyncio.gather(*(self._write_shard(shard, items) for (shard, _), items in by_shard.items()))
+
+    async def _write_shard(self, shard: int, items: Sequence[tuple[Delivery, Settlement | Release]]) -> None:
+        settlements = [wish for _, wish in items if isinstance(wish, Settlement)]
+        releases = [wish for _, wish in items if isinstance(wish, Release)]
+        loop = asyncio.get_running_loop()
+        pause, started = _PAUSE_SECONDS, loop.time()
+        while True:
+            try:
+                if settlements:
+                    answers = await self._leases.settle(shard, settlements)
+                else:
+                    answers = await self._leases.release(shard, releases)
+            except QueueError as error:
+                # What is known of these messages must not get lost: their tokens make a repetition harmless.
+                log.warning("settle_failed", shard=shard, count=len(items), error=str(error))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            else:
+                break
+        script = "settle" if settlements else "release"
+        for (delivery, _), answer in zip(items, answers, strict=True):
+            self._report(script, delivery, answer)
+            self._done(delivery, answer)
+        log.info("batch_settled", shard=shard, count=len(items), seconds=round(loop.time() - started, 4))
+
+    def _report(self, script: str, delivery: Delivery, answer: Settled) -> None:
+        if answer.status in {"stale", "gone"}:
+            self._metrics.stale_writes[script].inc()
+            log.warning("stale_write_refused", script=script, message_id=delivery.lease.id, state=answer.state)
+        elif answer.state in FINAL:
+            self._metrics.messages_finished[answer.state].inc()
+
+
+def _urgency(item: tuple[Delivery, Settlement | Release]) -> int:
+    """Acceptances first."""
+    wish = item[1]
+    if isinstance(wish, Release):
+        return 2
+    accepted = wish.all_state is RecipientState.SENT or any(end.state is RecipientState.SENT for end in wish.decided)
+    return 0 if accepted else 1

@@ -1,0 +1,98 @@
+"""What a sender tells of its providers: to Prometheus, and to everybody who asks the frontend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from services.sender.account import Account
+from shared.policy.breaker import BreakerState
+from shared.policy.views import RouteCode
+from shared.runtime.metrics import BREAKER_STATES, Metrics
+
+_STATES = {
+    RouteCode.PAUSED: "paused",
+    RouteCode.THROTTLED: "throttled",
+    RouteCode.QUOTA_SPENT: "quota_spent",
+    RouteCode.BREAKER_OPEN: "open",
+    RouteCode.MISCONFIGURED: "misconfigured",
+}
+#: Below this share of a perfect health a provider counts as degraded.
+_DEGRADED_BELOW = 0.9
+
+
+def show(metrics: Metrics, accounts: Iterable[Account], now: float) -> None:
+    """Set the gauges of each provider."""
+    for account in accounts:
+        account.refresh(now)
+        name = account.settings.name
+        metrics.provider_health[name].set(account.view.health)
+        metrics.provider_breaker_state[name].set(BREAKER_STATES[account.view.breaker.value])
+        if account.view.tokens is not None:
+            metrics.provider_tokens[name].set(account.view.tokens)
+
+
+def row(account: Account, revision: str, now: float, wall_ms: int) -> dict[str, Any]:
+    """Return what `GET /v1/providers` shows of one provider, as this sender sees it; instants in milliseconds."""
+    settings, view, breaker = account.settings, account.view, account.breaker
+    obstruction = view.obstruction(now)
+    outcomes, latencies = account.outcomes(now)
+    return {
+        "name": settings.name,
+        "kind": settings.kind,
+        "pools": list(settings.pools),
+        "tier": settings.tier,
+        "weight": settings.weight,
+        "state": _state(account, obstruction),
+        "available": obstruction is None,
+        "available_at": _wall(_available_at(account, obstruction), now, wall_ms),
+        "paused": None,
+        "health": round(view.health, 3),
+        "breaker": {
+            "state": breaker.state.value,
+            "opened_at": _wall(breaker.opening.opened_at, now, wall_ms) if breaker.opening else None,
+            "next_probe_at": _wall(breaker.opening.next_probe_at, now, wall_ms) if breaker.opening else None,
+            "reason": breaker.opening.reason.value if breaker.opening else None,
+        },
+        "limits": {
+            "rate_per_second": settings.rate_per_second,
+            "rate_now_per_second": settings.rate_per_second,
+            "burst": account.burst if settings.rate_per_second is not None else None,
+            "concurrency": settings.concurrency,
+            "quotas": [],
+        },
+        "usage": {"tokens": view.tokens, "in_flight": account.in_flight, "accepted_24h": None},
+        "outcomes_1m": outcomes,
+        "latency_ms": {"p50": _percentile(latencies, 0.5), "p95": _percentile(latencies, 0.95)},
+        "last_error": account.last_error,
+        "config_revision": revision,
+    }
+
+
+def _state(account: Account, obstruction: RouteCode | None) -> str:
+    if account.breaker.state is BreakerState.PROBING:
+        return "probing"
+    if obstruction is not None:
+        return _STATES[obstruction]
+    return "healthy" if account.view.health >= _DEGRADED_BELOW else "degraded"
+
+
+def _available_at(account: Account, obstruction: RouteCode | None) -> float | None:
+    if obstruction is RouteCode.THROTTLED:
+        return account.view.blocked_until
+    if obstruction in {RouteCode.BREAKER_OPEN, RouteCode.MISCONFIGURED} and account.breaker.opening:
+        return account.breaker.opening.next_probe_at
+    return None
+
+
+def _wall(instant: float | None, now: float, wall_ms: int) -> int | None:
+    if instant is None or not math.isfinite(instant):
+        return None
+    return wall_ms + round((instant - now) * 1000)
+
+
+def _percentile(ordered: list[float], share: float) -> int | None:
+    if not ordered:
+        return None
+    return round(1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))])

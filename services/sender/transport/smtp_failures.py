@@ -1,0 +1,72 @@
+"""The errors of the network and of aiosmtplib, in the words of a reply."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import Final
+
+import aiosmtplib
+
+from shared.providers.interface import SmtpLine
+
+#: Everything by which a dialogue can end early. aiosmtplib passes some errors on as it found them:
+#: OSError covers time-outs, resets and TLS, UnicodeError is a host name that DNS cannot express.
+FAILURES: Final = (aiosmtplib.SMTPException, OSError, UnicodeError)
+
+
+#: aiosmtplib gives -1 to what it could not read.
+_CODES: Final = range(200, 600)
+
+
+class Unsupported(aiosmtplib.SMTPException):
+    """The server does not offer what the account or the message needs."""
+
+
+def spoken(failure: BaseException) -> SmtpLine | None:
+    """Return the server's reply where the failure is one."""
+    if isinstance(failure, aiosmtplib.SMTPResponseException) and failure.code in _CODES:
+        return smtp_line(failure.code, failure.message)
+    return None
+
+
+def smtp_line(code: int, text: str) -> SmtpLine:
+    """Return a reply as text that every codec takes: aiosmtplib leaves surrogates where bytes were no UTF-8."""
+    return SmtpLine(code, text if text.isascii() else text.encode("utf-8", "replace").decode())
+
+
+def kind_of(failure: BaseException) -> str:
+    """Return the `error_kind` of a failure, judged by the error at its root."""
+    for error in _chain(failure):
+        for kind, types in _KINDS:
+            if isinstance(error, types):
+                return kind
+    return "io"
+
+
+def describe(failure: BaseException) -> str:
+    """Return the failure in words."""
+    if isinstance(failure, TimeoutError) and not str(failure):
+        return "no answer in time"
+    words = failure.message if isinstance(failure, aiosmtplib.SMTPException) else str(failure)
+    return " ".join(str(words).split()) or type(failure).__name__
+
+
+def _chain(failure: BaseException) -> list[BaseException]:
+    """Return the failure and its causes, the root first."""
+    chain = [failure]
+    while (cause := chain[0].__cause__) is not None and cause not in chain:
+        chain.insert(0, cause)
+    return chain
+
+
+#: In this order: a certificate error is a TLS error, and all of them are OSErrors.
+_KINDS: Final[tuple[tuple[str, tuple[type[BaseException], ...]], ...]] = (
+    ("unsupported", (Unsupported,)),
+    ("certificate", (ssl.SSLCertVerificationError,)),
+    ("tls", (ssl.SSLError,)),
+    ("dns", (socket.gaierror, UnicodeError)),
+    ("refused", (ConnectionRefusedError,)),
+    ("timeout", (TimeoutError,)),
+    ("reset", (ConnectionError,)),
+)

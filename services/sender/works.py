@@ -1,0 +1,46 @@
+"""What this sender knows of the flows that hold messages. Plain state, brought up to date by bells and lease calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from shared.domain.message import Priority
+from shared.queue.leases import Lease, Work
+
+_ORDER: Final = {priority: place for place, priority in enumerate(Priority)}
+
+
+class Works:
+    """For each shard: its flows with work, by pool and priority, with the ready time of each head in
+    milliseconds; None where nothing is known and somebody must look."""
+
+    def __init__(self, shards: int) -> None:
+        self._shards: list[dict[str, dict[Priority, int]] | None] = [None] * shards
+
+    def suspect_all(self) -> None:
+        """Forget everything: each shard must be looked at."""
+        self._shards = [None] * len(self._shards)
+
+    def rang(self, shard: int, flow: str, now_ms: float) -> None:
+        """Note that a flow was filled just now."""
+        known = self._shards[shard]
+        if known is not None:
+            pool, priority = flow.split(":")[:2]
+            known.setdefault(pool, {}).setdefault(Priority(priority), int(now_ms))
+
+    def learned(self, shard: int, work: Sequence[Work]) -> None:
+        """Note what a call has just seen."""
+        known: dict[str, dict[Priority, int]] = {}
+        for flow in work:
+            known.setdefault(flow.pool, {})[flow.priority] = flow.ready_at
+        self._shards[shard] = known
+
+    def in_shard(self, shard: int) -> Mapping[str, Mapping[Priority, int]] | None:
+        """Return a shard's flows with work, None where somebody must look."""
+        return self._shards[shard]
+
+    def has_humbler(self, pool: str, lease: Lease) -> bool:
+        """Whether a less urgent message waits in the pool, that could serve as a probe instead."""
+        rank = _ORDER[lease.priority]
+        return any(_ORDER[priority] > rank for known in self._shards if known for priority in known.get(pool, {}))
