@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from hypothesis import settings
+
+# pytest-asyncio asks for the loop that was current before its own; up to Python 3.13 asking makes one, and nobody
+# closes it. Once there was explicitly none, there is none to make.
+asyncio.set_event_loop(None)
 
 # The same examples on every run, and no verdict from a slow machine. `--hypothesis-profile search` looks further.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, print_blob=True)

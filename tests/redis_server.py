@@ -58,6 +58,8 @@ class RedisServer:
         """Start the server and wait until it answers."""
         self.directory.mkdir(parents=True, exist_ok=True)
         command = server_command(self.port, self.directory, *self.settings)
+        # Another server to test against, for one the oldest that is supported.
+        command[0] = os.environ.get("TEST_REDIS_SERVER", command[0])
         with (self.directory / "server.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + 20

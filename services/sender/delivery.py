@@ -66,8 +66,10 @@ class Delivery:
     def deduplication_key(self) -> str:
         """Return what tells providers that two requests are the same try: id, requeues and recipients."""
         lease = self.lease
-        text = f"{lease.id}:{lease.requeues}:{','.join(map(str, self.pending))}"
-        return sha256(text.encode()).hexdigest()[:40]
+        if len(self.pending) == len(lease.envelope.recipients):
+            return f"{lease.id}-{lease.requeues}"
+        recipients = sha256(",".join(map(str, self.pending)).encode()).hexdigest()[:16]
+        return f"{lease.id}-{lease.requeues}-{recipients}"
 
 
 def short_hash(provider: str) -> str:

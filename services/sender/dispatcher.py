@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,7 +21,6 @@ from services.sender.works import Works
 from shared.domain.errors import QueueError
 from shared.domain.message import Attempt, OnAmbiguous, Priority
 from shared.domain.outcome import Next, Outcome, Verdict
-from shared.domain.states import RecipientState
 from shared.policy.backoff import ambiguous_delay_ms, retry_delay_ms
 from shared.policy.priorities import Turn, newest_first, plan
 from shared.policy.room import Room, room_of
@@ -41,6 +40,10 @@ _SWEEP_SECONDS: Final = 1.0
 _MANY: Final = 10_000
 _MOST_AT_ONCE: Final = 250
 _PAUSE_SECONDS: Final = 0.5
+
+#: While much is in flight, so many free places are gathered, at most so long, before the next lease.
+_GATHERED_SHARE: Final = 0.25
+_GATHER_SECONDS: Final = 0.004
 
 #: What no provider can take now comes back after this, at least and at most.
 _SHORTEST_WAIT_MS: Final = 200
@@ -83,6 +86,7 @@ class Dispatcher:
         self._held_bytes = 0
         self._struck: str | None = None
         self._first_shard = 0
+        self._leased_at = 0.0
         self._is_draining = False
         #: Set when a drain has left no delivery in this sender's hands.
         self.emptied = asyncio.Event()
@@ -170,7 +174,9 @@ class Dispatcher:
         held_bytes = int(self._settings.sender.buffer_megabytes * 1024 * 1024) - self._held_bytes
         if not requests or held_bytes <= 0:
             return seconds
-        started = time.monotonic()
+        if (pause := self._gathering(requests, now)) > 0:
+            return min(seconds, pause)
+        started = self._leased_at = time.monotonic()
         leased = await self._queue.leases.lease(shard, requests, held_bytes=held_bytes)
         self._works.learned(shard, leased.work)
         if leased.leases:
@@ -179,6 +185,15 @@ class Dispatcher:
             # There may be more, for other providers or for places that became free meanwhile.
             self._bell.ring()
         return seconds
+
+    def _gathering(self, requests: Sequence[FlowRequest], now: float) -> float:
+        """Return how long to wait for more free places: a call for each place that becomes free would cost
+        more than it brings. Critical messages wait for nobody."""
+        if not self.held or any(request.priority is Priority.CRITICAL for request in requests):
+            return 0.0
+        if sum(request.quota for request in requests) >= min(_MOST_AT_ONCE, len(self.held) * _GATHERED_SHARE):
+            return 0.0
+        return self._leased_at + _GATHER_SECONDS - now
 
     def _requests(self, shard: int, pool: Pool, flows: Mapping[Priority, int], room: Room) -> list[FlowRequest]:
         if room.total <= 0:
@@ -248,9 +263,9 @@ class Dispatcher:
         if choice.code is RouteCode.PROBE:
             delivery.is_probe = True
             account.breaker.begin_probe()
+            account.refresh(time.monotonic())
             log.info("breaker_probed", provider=actor.name)
         account.reserve()
-        account.refresh(time.monotonic())
         if delivery.tried:
             self._metrics.failovers[delivery.tried[-1], actor.name].inc()
         actor.mailbox.put(delivery)
@@ -277,17 +292,14 @@ class Dispatcher:
         self._metrics.end_to_end_seconds[delivery.lease.priority].observe(max(0.0, seconds))
 
     def _settle(self, delivery: Delivery, attempt: Attempt, judgement: Judgement) -> None:
-        state = judgement.all_state
-        self._put(
-            delivery,
-            Settlement(
-                delivery.lease,
-                attempt,
-                all_state=state,
-                decided=() if state is not None and state is RecipientState.SENT else judgement.decided,
-                reason=judgement.reason,
-            ),
+        settlement = Settlement(
+            delivery.lease,
+            attempt,
+            all_state=judgement.all_state,
+            decided=judgement.decided,
+            reason=judgement.reason,
         )
+        self._put(delivery, settlement)
 
     def _settle_ambiguous(self, delivery: Delivery, attempt: Attempt, judgement: Judgement) -> None:
         fails = delivery.lease.envelope.on_ambiguous is OnAmbiguous.FAIL

@@ -32,6 +32,17 @@ class Judgement:
     reason: str | None = None
 
 
+def _all(state: RecipientState, reason: str | None) -> Judgement:
+    return Judgement(
+        (), (), Next.END, counts_round=False, is_doubtful=False, refuses=False, all_state=state, reason=reason
+    )
+
+
+_ALL_SENT: Final = _all(RecipientState.SENT, None)
+_MESSAGE_REJECTED: Final = _all(RecipientState.FAILED, "message_rejected")
+_RECIPIENTS_REJECTED: Final = _all(RecipientState.FAILED, "recipients_rejected")
+
+
 def judge(verdict: Verdict, provider: str, pending: tuple[int, ...]) -> Judgement:
     """Return what a verdict means for the recipients that the attempt was for."""
     if verdict.outcome is Outcome.PARTIAL:
@@ -41,18 +52,9 @@ def judge(verdict: Verdict, provider: str, pending: tuple[int, ...]) -> Judgemen
     doubtful = verdict.outcome is Outcome.AMBIGUOUS
     if follows.next is not Next.END:
         return Judgement((), pending, follows.next, follows.counts_round, doubtful, refuses)
-    state = _ENDS[verdict.outcome]
-    failed = state is RecipientState.FAILED
-    reason = None
-    if failed:
-        reason = "message_rejected" if _blames_message(verdict) else "recipients_rejected"
-    why = Reason("recipient_rejected", verdict.detail, None, verdict.smtp_code, verdict.enhanced_code)
-    decided = tuple(
-        Decided(index, state, provider, verdict.provider_message_id, why if failed else None) for index in pending
-    )
-    return Judgement(
-        decided, (), Next.END, counts_round=False, is_doubtful=False, refuses=False, all_state=state, reason=reason
-    )
+    if verdict.outcome is Outcome.ACCEPTED:
+        return _ALL_SENT
+    return _MESSAGE_REJECTED if _blames_message(verdict) else _RECIPIENTS_REJECTED
 
 
 def _judge_each(verdict: Verdict, provider: str, pending: tuple[int, ...]) -> Judgement:

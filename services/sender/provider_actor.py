@@ -22,7 +22,7 @@ from shared.queue.leases import Begin, Begun, Leases
 from shared.runtime.logs import get_logger
 from shared.runtime.metrics import Metrics
 
-_BATCH: Final = 100
+_BATCH: Final = 250
 _MOST_OVERDUE_SECONDS: Final = 10.0
 
 log = get_logger()

@@ -17,7 +17,7 @@ from shared.queue.leases import Leases, Release, Settled, Settlement
 from shared.runtime.logs import get_logger
 from shared.runtime.metrics import Metrics
 
-_BATCH: Final = 200
+_BATCH: Final = 250
 _PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 2.0
 

@@ -81,12 +81,12 @@ def choose(
         picked = _among(message, candidates, draw)
     if picked is None:
         choice = _wait(message, providers, candidates, now)
-    else:
-        chosen, code = picked
-        choice = Choice(chosen.name, _why(message, chosen, providers) if code is RouteCode.BEST else code)
-    if explain:
-        choice = replace(choice, steps=explain_route(message, providers, codes, choice.provider, choice.code, now))
-    return choice
+        return replace(choice, steps=explain_route(message, providers, codes, None, None, now)) if explain else choice
+    chosen, code = picked
+    if code is RouteCode.BEST:
+        code = _why(message, chosen, providers)
+    steps = explain_route(message, providers, codes, chosen.name, code, now) if explain else ()
+    return Choice(chosen.name, code, steps=steps)
 
 
 def is_trickle_due(elsewhere: int, since_seconds: float, in_flight: int) -> bool:

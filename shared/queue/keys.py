@@ -32,6 +32,7 @@ def shard_tag(prefix: str, shard: int) -> str:
         suffix += 1
 
 
+@cache
 def slot(tag: str) -> int:
     """Return the cluster slot of a hash tag, braces included (CRC16 of what stands between them)."""
     return crc_hqx(tag[1:-1].encode(), 0) % SLOTS

@@ -100,8 +100,9 @@ def record_of(
     recipients: Fields,
     attempts: Sequence[bytes] = (),
     history: Sequence[bytes] = (),
+    due_at: int | None = None,
 ) -> Record:
-    """Return the domain's record from what Redis keeps of it."""
+    """Return the domain's record from what Redis keeps of it; `due_at` is when a retry is due."""
     state = State(record[b"state"].decode())
     pool, priority = record[b"flow"].decode().split(":")[:2]
     envelope = decode_head(head)
@@ -124,13 +125,19 @@ def record_of(
         requeues=_int(record, b"requeues") or 0,
         rounds=_int(record, b"rounds") or 0,
         possible_duplicate=b"duplicate" in record,
-        waiting=Waiting(record[b"waiting"].decode()) if b"waiting" in record else None,
+        waiting=_waiting(record, state, due_at),
         reason=reason,
         recipients=_recipients(envelope, state, recipients, tried, reason, _int(record, b"finished")),
         attempts_total=_int(record, b"attempts") or 0,
         attempts=tried,
         events=_events(message_id, created, _int(record, b"send"), history),
     )
+
+
+def _waiting(record: Fields, state: State, due_at: int | None) -> Waiting | None:
+    if b"waiting" not in record:
+        return None
+    return Waiting(record[b"waiting"].decode(), due_at if state is State.RETRYING else None)
 
 
 def _int(record: Fields, name: bytes) -> int | None:

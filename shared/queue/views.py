@@ -74,8 +74,9 @@ class Views:
         if shard is None or shard >= self._core.shards:
             return None
         answer = await self._core.run("read", self._core.tag(shard), {"ids": [message_id]})
-        for id_, record, head, attempts, recipients, history in answer:
-            read = record_of(id_.decode(), fields(record), head, fields(recipients), attempts, history)
+        for id_, record, head, attempts, recipients, history, score in answer:
+            due_at = int(float(score)) if score else None
+            read = record_of(id_.decode(), fields(record), head, fields(recipients), attempts, history, due_at)
             return read if read.tenant == self._tenant else None
         return None
 

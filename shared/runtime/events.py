@@ -71,10 +71,10 @@ EVENTS: Final[dict[str, LogEvent]] = {
     "primary_changed": LogEvent("warning", "Another server is primary now.", ("server",)),
     "durability_confirmed": LogEvent("info", "The settings of Redis keep every accepted message.", ("server",)),
     "durability_refused": LogEvent("error", "The settings of Redis could lose accepted messages.", ("server",)),
-    "durability_doubtful": LogEvent("warning", "A setting of Redis is unwise, but loses nothing."),
+    "durability_doubted": LogEvent("warning", "A setting of Redis is unwise, but loses nothing."),
     "shards_raised": LogEvent("info", "The number of shards grows.", ("before", "shards")),
-    "shards_differ": LogEvent(
-        "warning", "The queue has another number of shards than is configured; its own counts.", ("configured", "used")
+    "shards_ignored": LogEvent(
+        "warning", "The queue has another number of shards than is configured; its own counts.", ("shards", "used")
     ),
     "script_failed": LogEvent("error", "A script failed inside Redis: a defect."),
     "answer_lost": LogEvent("warning", "A call's answer was lost; it is repeated with the same token."),
@@ -106,7 +106,9 @@ EVENTS: Final[dict[str, LogEvent]] = {
     "attempt_begun": LogEvent("debug", "An attempt is written down and goes to its provider."),
     "attempt_finished": LogEvent("debug", "An attempt came to its outcome.", ("outcome",)),
     "message_settled": LogEvent("debug", "What an attempt came to, or a lease handed back, is written down."),
-    "message_failed_over": LogEvent("debug", "A message goes to another provider in the same lease.", ("to", "outcome")),
+    "message_failed_over": LogEvent(
+        "debug", "A message goes to another provider in the same lease.", ("to", "outcome")
+    ),
     "batch_settled": LogEvent("info", "Outcomes were written back."),
     "settle_failed": LogEvent("warning", "Outcomes could not be written back yet; they are kept and tried again."),
     "lease_lost": LogEvent("warning", "A lease ran out or was taken while this sender held it."),

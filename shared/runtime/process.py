@@ -163,7 +163,7 @@ async def _live(role: str, main: Main, grace_seconds: float, *, ends_on_hangup: 
     overrun = asyncio.ensure_future(lifetime.overrun())
     try:
         await asyncio.wait({work, overrun}, return_when=asyncio.FIRST_COMPLETED)
-        return _verdict(work) if work.done() else await _break_off(work)
+        return _verdict(work) if work.done() else _broken_off()
     finally:
         overrun.cancel()
         lifetime.close()
@@ -177,11 +177,9 @@ def _ignore_hangup() -> None:
     log.debug("signal_ignored", signal="SIGHUP")
 
 
-async def _break_off(work: asyncio.Future[None]) -> int:
-    """End what did not drain in time; nothing is lost by it, leases and the log on disk see to that."""
-    log.error("drain_overran", detail="the grace period is over and work is still held; leases will run out")
-    work.cancel()
-    await asyncio.wait({work}, timeout=_UNWIND_SECONDS)
+def _broken_off() -> int:
+    """Give up on what did not drain in time; the runner cancels it, and leases that run out bring the mail back."""
+    log.error("drain_overran", detail="the grace period is over and work is still held; its leases will run out")
     return EXIT_FAILED
 
 

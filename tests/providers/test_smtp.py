@@ -192,6 +192,14 @@ class TestBreakingOff:
 
         assert (verdict.outcome, server.mails) == (Outcome.PROVIDER_DOWN, [])
 
+    async def test_a_server_that_leaves_between_recipients_has_the_last_word(
+        self, server: SmtpServer, channel: Channel
+    ) -> None:
+        server.plan("rcpt", PASS, Say("421 4.3.2 shutting down"))
+        verdict = await channel.deliver(parcel_to("a@x.test", "b@x.test", "c@x.test"))
+
+        assert (verdict.outcome, verdict.smtp_code) == (Outcome.PROVIDER_DOWN, 421)
+
     async def test_a_small_message_cut_off_while_it_was_under_way_leaves_doubt(
         self, server: SmtpServer, channel: Channel
     ) -> None:

@@ -15,7 +15,6 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import reliable_email
-import reliable_email.cli
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("reliable_email", "services", "shared")
@@ -92,7 +91,6 @@ def test_every_folder_of_the_house_stands_in_a_layer(project: dict[str, Any]) ->
     assert {".".join(folder.relative_to(ROOT).parts) for folder in folders} <= set(re.findall(r"[\w.]+", layers))
 
 
-@pytest.mark.skipif(not hasattr(reliable_email.cli, "main"), reason="the command is not there yet")
 def test_the_command_works_beside_a_strange_package_of_the_same_name(tmp_path: Path) -> None:
     for package in PACKAGES:
         (tmp_path / package).mkdir()

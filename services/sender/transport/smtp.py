@@ -45,7 +45,7 @@ class SmtpTransport:
             connection = self._take()
             if connection is not None:
                 reply = await connection.transact(request)
-                if not connection.was_stale:
+                if not connection.broke_at_once:
                     self._give_back(connection)
                     return reply
             try:

@@ -61,13 +61,14 @@ class _Progress:
 class SmtpConnection:
     """A session that is logged in, and carries one transaction at a time.
 
-    `was_stale` is true once it broke before it answered anything, having served before: the server
-    had given it up meanwhile, which says nothing about the server. `idle_since` is the pool's note.
+    `broke_at_once` is true after a transaction whose first command was answered by the end of the
+    connection: if it had lain idle before, the server had given it up, and nothing else is wrong.
+    `idle_since` is the pool's note.
     """
 
     def __init__(self, smtp: aiosmtplib.SMTP, *, answer_seconds: float) -> None:
         self.messages = 0
-        self.was_stale = False
+        self.broke_at_once = False
         self.idle_since = 0.0
         self._smtp = smtp
         self._answer_seconds = answer_seconds
@@ -85,7 +86,6 @@ class SmtpConnection:
         lack = self._lack(request)
         if lack:
             return Reply(Phase.SENDING, lack, "unsupported", stage="mail")
-        was_used = self.messages > 0
         self.messages += 1
         progress = _Progress(asyncio.timeout(None))
         is_sound = False
@@ -93,10 +93,10 @@ class SmtpConnection:
             async with progress.limit:
                 reply = await self._dialogue(request, progress)
             is_sound = _is_in_step(reply)
-            self.was_stale = was_used and progress.answers == 1 and _is_closing(reply.final)
+            self.broke_at_once = progress.answers == 1 and _is_closing(reply.final)
         except FAILURES as failure:
             reply = progress.broken_off(failure)
-            self.was_stale = was_used and progress.answers == 0 and reply.error_kind == "reset"
+            self.broke_at_once = progress.answers == 0 and reply.error_kind == "reset"
         finally:
             if not is_sound:
                 self.abort()

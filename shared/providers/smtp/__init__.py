@@ -124,9 +124,7 @@ class Smtp:
             ]
         else:
             return common
-        if common.outcome is Outcome.PROVIDER_DOWN or len(shares) != count:
-            return common
-        return _merged(shares, common)
+        return _merged(shares, common) if shares and len(shares) == count else common
 
 
 def _path(email: str) -> tuple[str, bool]:

@@ -6,7 +6,7 @@
 --        told} for those that are decided, and the rest fails with the code `fail` or waits `delay`
 -- gives  {now, 'ok', {status, state}…}; status is `settled`, `already`, `late` (a stale token that
 --        brought an acceptance nobody else could bring), `stale` or `gone`
--- moves  sending -> sent | partly_sent | failed | cancelled | expired | retrying;
+-- moves  sending -> sent | partly_sent | failed | cancelled | expired | retrying | queued;
 --        scheduled | queued | retrying -> sent | partly_sent | failed | cancelled | expired
 -- uses   _clock _keys _record _places _endings
 -- No not_after: an outcome that is known is always worth writing.
@@ -77,9 +77,14 @@ local function settle_late(s, record)
   decide_some(s.id, record, s.some)
   if all_decided(s, record) then
     finish(s.id, record, 'failed', '', s.reason)
-  else
-    save(s.id, record)
+    return
   end
+  if record.state == 'sending' then -- whoever holds it now would send to those recipients again
+    leave(s.id, record)
+    end_lease(record)
+    enter_ready(s.id, record, record.ready)
+  end
+  save(s.id, record)
 end
 
 local function settle(s)
@@ -95,6 +100,7 @@ local function settle(s)
       return 'stale', record.state
     end
     record.settled = s.token .. ':' .. s.number
+    record.strikes = false
     settle_late(s, record)
     return 'late', record.state
   end

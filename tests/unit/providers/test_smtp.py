@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.domain.errors import ConfigurationError, ReliableEmailError
 from shared.domain.message import Address, Envelope
@@ -199,6 +201,35 @@ class TestBrokenOff:
 
     def test_a_reply_that_makes_no_sense_is_ambiguous(self) -> None:
         assert SMTP.classify(transaction(1), Reply(Phase.ANSWERED)).outcome is Outcome.AMBIGUOUS
+
+
+LINES = st.builds(SmtpLine, st.integers(-1, 999), st.text(max_size=20))
+REPLIES = st.builds(
+    Reply,
+    st.sampled_from(Phase),
+    st.text(max_size=5),
+    st.sampled_from(["", "reset", "certificate", "unsupported", "?"]),
+    stage=st.sampled_from(["", "greeting", "auth", "mail", "rcpt", "data", "end", "?"]),
+    final=st.none() | LINES,
+    rcpt=st.lists(LINES, max_size=3).map(tuple),
+)
+
+
+class TestAnyReply:
+    @given(REPLIES, st.integers(0, 3))
+    def test_a_partial_verdict_names_every_recipient_once(self, reply: Reply, recipients: int) -> None:
+        verdict = SMTP.classify(transaction(recipients), reply)
+
+        wanted = list(range(recipients)) if verdict.outcome is Outcome.PARTIAL else []
+        assert [share.index for share in verdict.recipients] == wanted
+
+    @given(REPLIES)
+    def test_nobody_is_accepted_without_a_yes_to_the_final_dot(self, reply: Reply) -> None:
+        verdict = SMTP.classify(transaction(2), reply)
+        a_yes = reply.stage == "end" and reply.final is not None and 200 <= reply.final.code < 300
+
+        accepted = {verdict.outcome, *outcomes(verdict)} & {Outcome.ACCEPTED}
+        assert a_yes or not accepted
 
 
 class TestOptions:

@@ -108,10 +108,9 @@ def test_what_a_library_says_becomes_a_line(configured: Configured, level: int) 
 
 
 def test_a_warning_of_the_interpreter_becomes_a_line(configured: Configured) -> None:
-    log = configured()
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        logging.captureWarnings(capture=True)
+        log = configured()
         warnings.warn("soon gone", DeprecationWarning, stacklevel=1)
 
     assert "soon gone" in log.text()

@@ -119,21 +119,15 @@ async def test_a_cancellation_from_outside_stays_one() -> None:
 
 
 async def test_a_cancellation_from_outside_wins_over_a_crash() -> None:
-    entered = asyncio.Event()
-    crash = asyncio.Event()
+    async def owned() -> None:
+        owner = asyncio.current_task()
+        assert owner is not None
+        async with TaskScope("owner") as scope:
+            # Called after the scope's own guard, in the same turn: both cancel the owner.
+            scope.spawn("doomed", fail()).add_done_callback(lambda _task: owner.cancel())
+            await for_ever()
 
-    async def body() -> None:
-        entered.set()
-        await for_ever()
-
-    async def doomed() -> None:
-        await crash.wait()
-        raise Broken
-
-    owner = asyncio.create_task(own(doomed(), body=body))
-    await entered.wait()
-    crash.set()
-    owner.cancel()
+    owner = asyncio.create_task(owned())
     await asyncio.wait([owner])
 
     assert owner.cancelled()

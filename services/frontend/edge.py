@@ -1,0 +1,114 @@
+"""What holds for every request, whatever it asks for: who may ask, how it is answered when all goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from services.frontend.answers import REQUEST_ID, Declined, problem_answer, problem_of, unavailable
+from services.frontend.auth import Door
+from services.frontend.guard import Guard
+from services.frontend.problem_types import PROBLEM_TYPES
+from services.frontend.problems import Problem, problem, refused_query
+from services.frontend.query import refuse_parameters
+from shared.domain.errors import QueueError, ScriptDefect
+from shared.runtime.logs import get_logger
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PROBES: Final = frozenset({"/healthz", "/readyz"})
+#: The one path that takes parameters, when it is read.
+_LIST: Final = "/v1/messages"
+_READS: Final = frozenset({"GET", "HEAD"})
+
+_SANE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+#: Together they tell the requests of all frontends apart, which a log of many processes needs.
+_PROCESS: Final = secrets.token_hex(4)
+_numbers = itertools.count(1)
+
+log = get_logger()
+
+
+class Edge:
+    """The one layer around all routes."""
+
+    def __init__(self, door: Door, guard: Guard, draining: asyncio.Event) -> None:
+        self._door = door
+        self._guard = guard
+        self._draining = draining
+
+    @web.middleware
+    async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request: with what its route makes of it, or with a problem, never with neither."""
+        request[REQUEST_ID] = request_id = id_of(request)
+        response: web.StreamResponse
+        try:
+            self._admit(request)
+            response = await handler(request)
+        except Declined as declined:
+            response = problem_answer(declined.problem, request.path, request_id)
+            if declined.close:
+                response.force_close()
+        except web.HTTPException as unrouted:
+            response = problem_answer(_of_router(unrouted), request.path, request_id)
+        except QueueError as error:
+            if isinstance(error, ScriptDefect):
+                _log_defect(request, error)
+            response = problem_answer(problem_of(error), request.path, request_id)
+        except Exception as defect:  # noqa: BLE001 - the outermost layer: whatever went wrong, the client is told
+            _log_defect(request, defect)
+            response = problem_answer(problem("internal"), request.path, request_id)
+        if self._draining.is_set():
+            response.force_close()
+        response.headers["X-Request-Id"] = request_id
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def _admit(self, request: web.Request) -> None:
+        if request.path in PROBES:
+            return
+        self._door.admit(request)
+        if not self._guard.joined:
+            raise unavailable()
+        if request.query_string and not (request.path == _LIST and request.method in _READS):
+            faults = refuse_parameters(request.query.items())
+            if faults and request.match_info.http_exception is None:
+                raise Declined(refused_query(faults))
+
+
+async def without_server(_request: web.Request, response: web.StreamResponse) -> None:
+    """Take out the header that names the software; it helps nobody but those who look for holes."""
+    response.headers.pop("Server", None)
+
+
+def id_of(request: web.BaseRequest) -> str:
+    """Return the client's own id of a request where it is sane, else a new one."""
+    given = request.headers.get("X-Request-Id")
+    if given is not None and _SANE_ID.fullmatch(given):
+        return given
+    return f"req_{_PROCESS}{next(_numbers):06x}"
+
+
+def _of_router(unrouted: web.HTTPException) -> Problem:
+    if isinstance(unrouted, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(unrouted.allowed_methods))
+        kind = PROBLEM_TYPES["method_not_allowed"]
+        return Problem(kind, f"This path takes {allowed}, not {unrouted.method}", extra_headers={"Allow": allowed})
+    return problem("not_found", "There is no such path")
+
+
+def _log_defect(request: web.Request, defect: Exception) -> None:
+    log.error(
+        "request_failed",
+        method=request.method,
+        path=request.path,
+        request_id=request[REQUEST_ID],
+        error=repr(defect),
+        exc_info=defect,
+    )

@@ -1,0 +1,120 @@
+"""The public port: aiohttp, told to be strict, patient for so long and no longer, and silent about itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final
+
+from aiohttp import web
+
+from services.frontend.answers import problem_answer
+from services.frontend.edge import Edge, id_of, without_server
+from services.frontend.problems import problem
+from shared.domain.errors import ConfigurationError, Fault
+from shared.runtime.listening import listen
+from shared.runtime.logs import get_logger
+from shared.runtime.process import Lifetime
+from shared.settings.checks import is_loopback
+from shared.settings.model import FrontendSettings
+
+_OPTIONS: Final[dict[str, Any]] = {
+    # A client that leaves must not cancel a submission that is half done.
+    "handler_cancellation": False,
+    "access_log": None,
+    # Longer than the minute for which balancers keep a connection; it bounds the wait for headers, too.
+    "keepalive_timeout": 75.0,
+    # Compressed bodies are refused: aiohttp would undo them unasked, and a few bytes may become many.
+    "auto_decompress": False,
+    # What a refused body still sends is read for so long, for else its sender would not see the refusal.
+    "lingering_time": 3.0,
+}
+
+log = get_logger()
+
+
+class _Protocol(web.RequestHandler):
+    """A connection that answers with a problem even where no request could be read from it."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return the answer to bytes that are no request (400), or to a defect outside of every route."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was begun already")
+        request_id = id_of(request)
+        if status == web.HTTPBadRequest.status_code:
+            detail = (message or "").partition("\n")[0][:200]
+            answer = problem_answer(problem("bad_request", detail), request.path, request_id)
+        else:
+            log.error("request_failed", method="", path="", request_id=request_id, error=repr(exc), exc_info=exc)
+            answer = problem_answer(problem("internal"), request.path, request_id)
+        answer = _Unrouted(body=answer.body, status=answer.status, headers=answer.headers)
+        answer.headers["X-Request-Id"] = request_id
+        answer.headers["Cache-Control"] = "no-store"
+        answer.force_close()
+        return answer
+
+
+class _Unrouted(web.Response):
+    """An answer to what belongs to no application, so that no signal of one takes out its header `Server`."""
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.pop("Server", None)
+
+
+class _Server(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        options = {name: value for name, value in _OPTIONS.items() if name != "handler_cancellation"}
+        return _Protocol(self, loop=asyncio.get_running_loop(), **options)
+
+
+class _Runner(web.AppRunner):
+    async def _make_server(self) -> web.Server:
+        # An application's own server cannot be told which protocol to speak.
+        server = await super()._make_server()
+        return _Server(server.request_handler, request_factory=server.request_factory, **_OPTIONS)
+
+
+class Api:
+    """The port that clients speak to, from opening to the last answer."""
+
+    def __init__(self, settings: FrontendSettings, edge: Edge, routes: Iterable[web.RouteDef]) -> None:
+        self.host = settings.host
+        self.port = settings.port
+        self._has_keys = bool(settings.keys)
+        app = web.Application(middlewares=[edge.handle])
+        app.on_response_prepare.append(without_server)
+        for route in routes:
+            app.router.add_route(route.method, route.path, route.handler, expect_handler=_expect_nothing)
+        self._runner = _Runner(app, shutdown_timeout=settings.grace_seconds)
+
+    async def open(self) -> None:
+        """Listen; afterwards `port` is the port in use. Raises ConfigurationError."""
+        if not self._has_keys and not is_loopback(self.host):
+            detail = f"'{self.host}' is reachable from elsewhere: add [[frontend.keys]], or listen on 127.0.0.1"
+            raise ConfigurationError((Fault("frontend.host", "conflict", detail),))
+        await self._runner.setup()
+        self.port = await listen(self._runner, self.host, self.port, "frontend")
+        log.info("api_listening", host=self.host, port=self.port)
+
+    async def close(self, lifetime: Lifetime) -> None:
+        """Take no new connection, answer what is in flight within the grace period, close."""
+        closing = asyncio.ensure_future(self._runner.cleanup())
+        over = asyncio.ensure_future(lifetime.grace_over.wait())
+        try:
+            await asyncio.wait((closing, over), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            over.cancel()
+            if not closing.done():
+                closing.cancel()
+        await asyncio.wait((closing,))
+
+
+async def _expect_nothing(_request: web.Request) -> None:
+    """Leave `Expect: 100-continue` to whoever reads the body, once it is known that it is wanted."""

@@ -1,0 +1,67 @@
+"""delete: a final message leaves nothing behind but its idempotency record."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.domain.states import FINAL, RecipientState, State
+from shared.queue.leases import Decided
+from shared.queue.owners import Done, OwnerResult
+from tests.queue.scenario import MINUTE, OTHER_TENANT, SECOND, Scenario, large_envelope
+
+#: What a shard keeps when its last message is gone.
+REST = {"pools", "counts", "rate", "log"}
+
+
+@pytest.mark.parametrize("state", sorted({*FINAL} - {State.SUPPRESSED}))
+async def test_a_final_message_leaves_nothing_behind(scenario: Scenario, state: State) -> None:
+    message_id = await scenario.message_in(state)
+    assert await scenario.queue.owners.delete([message_id]) == [OwnerResult(message_id, Done.DONE, state)]
+    assert await scenario.kinds_left() == REST
+    assert await scenario.queue.views.read(message_id) is None
+
+
+async def test_a_message_with_everything_leaves_nothing_behind(scenario: Scenario) -> None:
+    content = large_envelope()
+    message_id = await scenario.submit(content, ttl_ms=MINUTE, idempotency_key="k", fingerprint="f")
+    lease = await scenario.leased(message_id)
+    await scenario.begin(lease)
+    await scenario.settle(lease, decided=(Decided(0, RecipientState.SENT),))
+    assert {"piece", "attempts", "recipients", "history", "content"} <= await scenario.kinds_left()
+    await scenario.delete(message_id)
+    assert await scenario.kinds_left() == {*REST, "idempotency"}
+
+
+@pytest.mark.parametrize("state", [State.SCHEDULED, State.QUEUED, State.SENDING, State.RETRYING])
+async def test_what_may_still_be_sent_is_not_deleted(scenario: Scenario, state: State) -> None:
+    message_id = await scenario.message_in(state)
+    before = await scenario.keyspace()
+    assert await scenario.queue.owners.delete([message_id]) == [OwnerResult(message_id, Done.LIVE, state)]
+    assert await scenario.keyspace() == before
+
+
+async def test_only_the_message_named_is_deleted(scenario: Scenario) -> None:
+    kept = await scenario.message_in(State.SENT)
+    gone = await scenario.message_in(State.SENT)
+    await scenario.delete(gone)
+    assert await scenario.state(kept) is State.SENT
+
+
+async def test_what_is_gone_is_missing(scenario: Scenario) -> None:
+    message_id = await scenario.message_in(State.SENT)
+    await scenario.delete(message_id)
+    await scenario.advance(SECOND)
+    assert await scenario.queue.owners.delete([message_id]) == [OwnerResult(message_id, Done.MISSING, None)]
+
+
+async def test_a_message_named_twice_is_deleted_once(scenario: Scenario) -> None:
+    message_id = await scenario.message_in(State.SENT)
+    arguments = {"operation": "o", "tenant": "default", "ids": [message_id, message_id]}
+    assert await scenario.call("delete", **arguments) == ["done", "sent", "missing", ""]
+
+
+async def test_a_message_of_another_tenant_is_missing(scenario: Scenario) -> None:
+    message_id = await scenario.message_in(State.EXPIRED, tenant=OTHER_TENANT)
+    before = await scenario.keyspace()
+    assert await scenario.queue.owners.delete([message_id]) == [OwnerResult(message_id, Done.MISSING, None)]
+    assert await scenario.keyspace() == before
