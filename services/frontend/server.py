@@ -91,7 +91,8 @@ class Api:
         app = web.Application(middlewares=[edge.handle])
         app.on_response_prepare.append(without_server)
         for route in routes:
-            app.router.add_route(route.method, route.path, route.handler, expect_handler=_expect_nothing)
+            options = {**route.kwargs, "expect_handler": _expect_nothing}
+            web.RouteDef(route.method, route.path, route.handler, options).register(app.router)
         self._runner = _Runner(app, shutdown_timeout=settings.grace_seconds)
 
     async def open(self) -> None:

@@ -109,21 +109,25 @@ def _envelope(head: dict[str, Any], bodies: dict[str, Any], files: bytes) -> Env
     sender = _unpack(head["from"])
     return Envelope(
         sender=sender,
-        to=tuple(map(_unpack, head.get("to", ()))),
-        cc=tuple(map(_unpack, head.get("cc", ()))),
-        bcc=tuple(map(_unpack, head.get("bcc", ()))),
-        reply_to=tuple(map(_unpack, head.get("reply_to", ()))),
+        to=_unpack_all(head, "to"),
+        cc=_unpack_all(head, "cc"),
+        bcc=_unpack_all(head, "bcc"),
+        reply_to=_unpack_all(head, "reply_to"),
         subject=head["subject"],
         text=bodies.get("text"),
         html=bodies.get("html"),
-        headers=tuple((name, value) for name, value in bodies.get("headers", ())),
+        headers=tuple(map(tuple, bodies["headers"])) if "headers" in bodies else (),
         attachments=tuple(attachments),
         tags=tuple(head.get("tags", ())),
         metadata=head.get("metadata", {}),
-        on_ambiguous=OnAmbiguous(head.get("on_ambiguous", OnAmbiguous.RETRY)),
+        on_ambiguous=OnAmbiguous(head["on_ambiguous"]) if "on_ambiguous" in head else OnAmbiguous.RETRY,
         message_id_domain=head.get("domain", _domain(sender)),
         size_bytes=head["size"],
     )
+
+
+def _unpack_all(head: dict[str, Any], name: str) -> tuple[Address, ...]:
+    return tuple([_unpack(packed) for packed in head[name]]) if name in head else ()
 
 
 def _domain(address: Address) -> str:

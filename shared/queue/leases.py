@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import orjson
 
@@ -15,7 +15,7 @@ from shared.domain.message import Attempt, Envelope, Priority, Reason
 from shared.domain.states import RecipientState, State
 from shared.queue import pieces
 from shared.queue.core import MAX_CALL_BYTES, MAX_MESSAGES, Core
-from shared.queue.records import pack_attempt
+from shared.queue.records import cut, flow_of, pack_attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,19 +256,19 @@ class Leases:
 def _lease(shard: int, entry: Sequence[Any]) -> Lease:
     message_id, token, ready, flat, decided, body = entry
     record: Mapping[bytes, bytes] = dict(zip(flat[::2], flat[1::2], strict=True))
-    pool, priority = record[b"flow"].decode().split(":")[:2]
+    pool, priority = flow_of(record[b"flow"])
+    pending = range(int(record[b"recipients"]))
     done = {int(index) for index in decided}
     created = int(record[b"created"].partition(b"-")[0])
     in_pieces = int(record.get(b"pieces", 0))
-    refused = record.get(b"refused", b"").decode()
     return Lease(
         id=message_id.decode(),
         shard=shard,
         token=token.decode(),
-        priority=Priority(priority),
+        priority=priority,
         pool=pool,
         envelope=decode_head(body) if in_pieces else decode(body),
-        pending=tuple(index for index in range(int(record[b"recipients"])) if index not in done),
+        pending=tuple(index for index in pending if index not in done) if done else tuple(pending),
         size_bytes=int(record[b"bytes"]),
         pieces=in_pieces,
         ready_at=int(float(ready)),
@@ -277,18 +277,21 @@ def _lease(shard: int, entry: Sequence[Any]) -> Lease:
         rounds=int(record.get(b"rounds", 0)),
         requeues=int(record.get(b"requeues", 0)),
         strikes=int(record.get(b"strikes", 0)),
-        refused=frozenset(refused.split()),
+        refused=frozenset(record[b"refused"].decode().split()) if b"refused" in record else _NOBODY,
         prefer=record[b"prefer"].decode() if b"prefer" in record else None,
         is_doubtful=b"doubt" in record,
         expires_at=int(record[b"expires"]) if b"expires" in record else None,
     )
 
 
+_NOBODY: Final[frozenset[str]] = frozenset()
+
+
 def _work(flat: Sequence[bytes]) -> tuple[Work, ...]:
     found = []
     for flow, since in zip(flat[::2], flat[1::2], strict=True):
-        pool, priority = flow.decode().split(":")[:2]
-        found.append(Work(pool, Priority(priority), int(float(since))))
+        pool, priority = flow_of(flow)
+        found.append(Work(pool, priority, int(float(since))))
     return tuple(found)
 
 
@@ -319,10 +322,11 @@ def _settlement_arguments(settlement: Settlement) -> dict[str, Any]:
         "doubt": settlement.is_doubtful,
     }
     if settlement.all_state is not None:
-        at = settlement.attempt.started_at + settlement.attempt.duration_ms
-        end = Decided(0, settlement.all_state, settlement.attempt.provider, settlement.attempt.provider_message_id)
         arguments["all"] = settlement.all_state
-        arguments["told"] = _told(end, at, settlement.reason)
+        # Where all recipients share one end it follows from the attempt, and nothing is told of each.
+        if len(settlement.attempt.recipients) < len(settlement.lease.envelope.recipients):
+            at = settlement.attempt.started_at + settlement.attempt.duration_ms
+            arguments["told"] = _told(_end_of_all(settlement, settlement.all_state), at)
     if settlement.decided:
         arguments["some"] = _some(settlement.attempt, settlement.decided)
     return arguments | _given(
@@ -336,7 +340,16 @@ def _settlement_arguments(settlement: Settlement) -> dict[str, Any]:
 
 def _some(attempt: Attempt, decided: Sequence[Decided]) -> list[list[Any]]:
     at = attempt.started_at + attempt.duration_ms
-    return [[end.recipient, end.state, _told(end, at, None)] for end in decided]
+    return [[end.recipient, end.state, _told(end, at)] for end in decided]
+
+
+def _end_of_all(settlement: Settlement, state: RecipientState) -> Decided:
+    """Return the end that every pending recipient shares; a failed one is told in the words of the attempt."""
+    attempt, why = settlement.attempt, None
+    if state is RecipientState.FAILED and settlement.reason is not None:
+        code = "recipient_rejected" if settlement.reason == "recipients_rejected" else settlement.reason
+        why = Reason(code, attempt.detail, None, attempt.smtp_code, attempt.enhanced_code)
+    return Decided(0, state, attempt.provider, attempt.provider_message_id, why)
 
 
 def _release_arguments(release: Release) -> dict[str, Any]:
@@ -355,7 +368,7 @@ def _given(**arguments: object) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def _told(end: Decided, at: int, code: str | None) -> str:
+def _told(end: Decided, at: int) -> str:
     """Return a recipient's end as it is stored behind its state."""
     told: dict[str, Any] = {"at": at}
     if end.provider:
@@ -363,9 +376,8 @@ def _told(end: Decided, at: int, code: str | None) -> str:
     if end.provider_message_id:
         told["id"] = end.provider_message_id
     if end.reason is not None:
-        told["reason"] = {name: value for name in _REASON if (value := getattr(end.reason, name))}
-    elif code is not None and end.state is RecipientState.FAILED:
-        told["reason"] = {"code": code}
+        why = replace(end.reason, detail=cut(end.reason.detail))
+        told["reason"] = {name: value for name in _REASON if (value := getattr(why, name))}
     return orjson.dumps(told).decode()
 
 

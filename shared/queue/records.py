@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 import orjson
@@ -25,6 +26,9 @@ from shared.domain.states import DEAD, FINAL, RecipientState, State
 
 #: A provider's own words are kept up to this length.
 MAX_WORDS: Final = 512
+
+#: So many changes of state are shown, the latest.
+KEPT_EVENTS: Final = 100
 
 Fields = Mapping[bytes, bytes]
 
@@ -93,6 +97,13 @@ def fields(flat: Sequence[bytes]) -> Fields:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
+@cache
+def flow_of(flow: bytes) -> tuple[str, Priority]:
+    """Return the pool and the priority that a flow's name is made of."""
+    pool, priority = flow.decode().split(":")[:2]
+    return pool, Priority(priority)
+
+
 def record_of(
     message_id: str,
     record: Fields,
@@ -104,16 +115,16 @@ def record_of(
 ) -> Record:
     """Return the domain's record from what Redis keeps of it; `due_at` is when a retry is due."""
     state = State(record[b"state"].decode())
-    pool, priority = record[b"flow"].decode().split(":")[:2]
+    pool, priority = flow_of(record[b"flow"])
     envelope = decode_head(head)
     tried = tuple(unpack_attempt(packed, len(envelope.recipients)) for packed in attempts)
-    reason = _reason(record, tried, state)
+    reason = _reason(record, tried, recipients, state)
     created = int(record[b"created"].partition(b"-")[0])
     return Record(
         id=message_id,
         tenant=record[b"tenant"].decode(),
         state=state,
-        priority=Priority(priority),
+        priority=priority,
         pool=pool,
         envelope=envelope,
         created_at=created,
@@ -130,7 +141,7 @@ def record_of(
         recipients=_recipients(envelope, state, recipients, tried, reason, _int(record, b"finished")),
         attempts_total=_int(record, b"attempts") or 0,
         attempts=tried,
-        events=_events(message_id, created, _int(record, b"send"), history),
+        events=_events(message_id, record, state, history),
     )
 
 
@@ -145,15 +156,25 @@ def _int(record: Fields, name: bytes) -> int | None:
     return None if value is None else int(value)
 
 
-def _reason(record: Fields, attempts: Sequence[Attempt], state: State) -> Reason | None:
-    """Return why a message ended so. Its words are those of the last attempt that has some."""
+def _reason(record: Fields, attempts: Sequence[Attempt], decided: Fields, state: State) -> Reason | None:
+    """Return why a message ended so, in the words of its last attempt where they speak of all recipients."""
     code = record.get(b"reason")
     if code is None or state is State.SENT:
         return None
+    if decided and code == b"recipients_rejected":
+        return _refusals(code.decode(), decided)
     last = attempts[-1] if attempts and state in DEAD else None
     if last is None:
         return Reason(code.decode())
     return Reason(code.decode(), last.detail, last.provider, last.smtp_code, last.enhanced_code)
+
+
+def _refusals(code: str, decided: Fields) -> Reason:
+    """Return how many recipients were refused; each keeps the words that were said of it."""
+    refused = [told for told in decided.values() if told.startswith(RecipientState.FAILED.encode())]
+    provider = _recipient(refused[-1]).provider if refused else None
+    verb = "was" if len(refused) == 1 else "were"
+    return Reason(code, f"{len(refused)} of {len(decided)} recipients {verb} refused for good", provider)
 
 
 def _recipients(
@@ -200,17 +221,22 @@ def _recipient(told: bytes) -> RecipientStatus:
     )
 
 
-def _events(message_id: str, created: int, send: int | None, history: Sequence[bytes]) -> tuple[HistoryEvent, ...]:
-    """Return the changes of state; the first is not stored, for it follows from the record."""
+def _events(message_id: str, record: Fields, state: State, history: Sequence[bytes]) -> tuple[HistoryEvent, ...]:
+    """Return the changes of state; the first and the last are not stored, for they follow from the record."""
+    created = int(record[b"created"].partition(b"-")[0])
+    send = _int(record, b"send")
     first = State.SCHEDULED if send is not None and send > created else State.QUEUED
-    events = [HistoryEvent(_event_id(message_id, 1), f"message.{first}", created)]
+    events = [_event(message_id, first, created, 0)]
     for entry in history:
-        state, at, attempt, number = entry.decode().split(" ")
-        events.append(
-            HistoryEvent(_event_id(message_id, int(number)), f"message.{state}", int(at), int(attempt) or None)
-        )
-    return tuple(events)
+        between, at, attempt = entry.decode().split(" ")
+        events.append(_event(message_id, between, int(at), int(attempt)))
+    finished = _int(record, b"finished")
+    if finished is not None:
+        events.append(_event(message_id, state, finished, _int(record, b"attempts") or 0))
+    return tuple(events[-KEPT_EVENTS:])
 
 
-def _event_id(message_id: str, number: int) -> str:
-    return f"evt_{message_id.removeprefix('msg_')}_{number}"
+def _event(message_id: str, state: str, at: int, attempt: int) -> HistoryEvent:
+    """Return one change of state. Its id is made of what it tells, and so the same at every reading."""
+    event_id = f"evt_{message_id.removeprefix('msg_')}_{at}_{state}"
+    return HistoryEvent(event_id, f"message.{state}", at, attempt or None)

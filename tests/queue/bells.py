@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from shared.queue.core import Core
-from shared.queue.keys import slot
+from shared.queue.keys import due_channel, slot, wake_channel
 
 _LAST = b"that was all"
 
@@ -23,7 +23,7 @@ class Bells:
         server = await self._core.servers.primary_of(slot(self._tag))
         self._connection = server.connect()
         await self._connection.connect()
-        await self._connection.send_command("SSUBSCRIBE", f"{self._tag}:wake", f"{self._tag}:due", check_health=False)
+        await self._connection.send_command("SSUBSCRIBE", wake_channel(self._tag), due_channel(self._tag), check_health=False)
         for _ in range(2):
             await self._connection.read_response(disable_decoding=True)
         return self
@@ -35,7 +35,7 @@ class Bells:
 
     async def rung(self) -> list[str]:
         """Return `wake <flow>` and `due <instant>` for each bell that rang, in order."""
-        await self._core.plain(self._tag, [("SPUBLISH", f"{self._tag}:wake", _LAST)])
+        await self._core.plain(self._tag, [("SPUBLISH", wake_channel(self._tag), _LAST)])
         heard = []
         while True:
             _, channel, words = await self._connection.read_response(disable_decoding=True)

@@ -89,8 +89,11 @@ async def open_queue(server: RedisServer, scripts: Scripts) -> AsyncIterator[Ope
 
 async def clear_away(core: Core) -> None:
     """Drop everything that a queue of the tests keeps."""
+    by_tag: dict[str, list[str]] = {}
     for key in await read_keyspace(core):
-        await core.plain(key.partition("}")[0] + "}", [("UNLINK", key)])
+        by_tag.setdefault(key.partition("}")[0] + "}", []).append(key)
+    for tag, keys in by_tag.items():
+        await core.plain(tag, [("UNLINK", *keys)])
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ keyspace of a queue that stands still, and says in words what is wrong.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -57,7 +58,8 @@ TEST_KINDS: Final = frozenset({"test-clock", "frozen-clock"})
 ENDING: Final = frozenset({"sender", "idempotency", "operation", "rate", "process"})
 
 _PREFIX: Final = struct.Struct(">BI")
-_LEASE_FIELDS: Final = ("token", "begun", "begun_at", "provider", "to", "ready")
+_LEASE: Final = re.compile(r"\S+ \d+")
+_BEGUN: Final = re.compile(r"\S+ \d+ (-|\[[\d,]*\])")
 _KEPT_ATTEMPTS: Final = 50
 _KEPT_EVENTS: Final = 100
 _LONGEST_FIELD: Final = 64
@@ -284,26 +286,27 @@ class Shard:
             yield "keeps routes between its first and its last three attempts"
 
     def _history(self, message_id: str, record: Mapping[str, str]) -> Iterator[str]:
-        events = [entry.split(" ") for entry in self._value("history", message_id) or []]
-        last = int(record.get("events", 1))
-        first = max(2, last - _KEPT_EVENTS + 1)
-        if [int(event[3]) for event in events] != list(range(first, last + 1)):
-            yield f"its events {[event[3] for event in events]} do not lead to {last}"
-        standing = State.QUEUED if record["state"] == State.SENDING else record["state"]
-        if events and events[-1][0] != standing and not (standing == State.QUEUED and events[-1][0] in LIVE):
-            yield f"its last event is {events[-1][0]}"
+        history: list[str] = self._value("history", message_id) or []
+        states = [State(entry.split(" ")[0]) for entry in history]
+        attempts = [int(entry.split(" ")[2]) for entry in history]
+        if len(history) > _KEPT_EVENTS:
+            yield f"keeps {len(history)} events"
+        if attempts != sorted(attempts) or (attempts and attempts[-1] > int(record.get("attempts", 0))):
+            yield f"its events tell of the attempts {attempts}"
+        if states and states[-1] != record["state"] and record["state"] in (State.SCHEDULED, State.RETRYING):
+            yield f"its last event is {states[-1]}"
+        if states and states[-1] in FINAL:
+            yield f"its last event, {states[-1]}, follows from its record"
 
 
 def _record_faults(_: str, record: Mapping[str, str]) -> Iterator[str]:
     """Yield what one record says that cannot be together."""
-    is_leased = record["state"] == State.SENDING
-    for name in _LEASE_FIELDS:
-        if name in record and not is_leased:
-            yield f"keeps `{name}` of a lease"
-    if is_leased and not {"token", "ready"} <= record.keys():
-        yield "is leased without a token or a ready time"
-    if ("begun" in record) != ({"begun_at", "provider"} <= record.keys()):
-        yield "has half of a begun attempt"
+    if ("lease" in record) is not (record["state"] == State.SENDING):
+        yield f"its lease is {record.get('lease')}"
+    if "lease" in record and not _LEASE.fullmatch(record["lease"]):
+        yield f"its lease is {record['lease']!r}"
+    if "begun" in record and not ("lease" in record and _BEGUN.fullmatch(record["begun"])):
+        yield f"its attempt is {record['begun']!r}"
     if ("finished" in record) is not (record["state"] in FINAL):
         yield f"its end is {record.get('finished')}"
     if ("reason" in record) is not (record["state"] in FINAL and record["state"] != State.SENT):
@@ -313,7 +316,7 @@ def _record_faults(_: str, record: Mapping[str, str]) -> Iterator[str]:
             if name in record:
                 yield f"keeps `{name}` behind its end"
     for name, value in record.items():
-        if len(value) > _LONGEST_FIELD and name not in {"refused", "to"}:
+        if len(value) > _LONGEST_FIELD and name not in {"refused", "begun"}:
             yield f"its `{name}` has {len(value)} bytes"
         if value in {"", "false", "nil"}:
             yield f"its `{name}` is {value!r}"

@@ -70,7 +70,7 @@ async def test_a_leased_message_remembers_since_when_it_was_ready(scenario: Scen
     await scenario.advance(MINUTE)
     lease = await scenario.leased(message_id)
     stored = await scenario.stored(message_id)
-    assert (stored["state"], stored["token"], stored["ready"]) == ("sending", lease.token, str(START))
+    assert (stored["state"], stored["lease"]) == ("sending", f"{lease.token} {START}")
 
 
 async def test_what_waited_for_its_send_time_is_counted_from_then(scenario: Scenario) -> None:

@@ -84,7 +84,6 @@ async def test_what_had_begun_is_stored_with_all_that_follows(scenario: Scenario
         "place": "retry:normal",
         "attempts": "1",
         "started": str(START),
-        "events": "2",
         "doubt": "1",
         "strikes": "1",
         "rounds": "1",

@@ -6,12 +6,6 @@ import errno
 import socket
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that was free a moment ago."""
-    with socket.create_server((host, 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 def is_taken(host: str, port: int) -> bool:
     """Return whether something listens there already; any other trouble is left to who opens it."""
     if port == 0:

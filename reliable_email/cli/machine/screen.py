@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -127,6 +127,11 @@ class Screen:
         """Show a line with the time of day."""
         self.say(f"{clock({})}  {text}", style)
 
+    def complain(self, text: str) -> None:
+        """Show on stderr why everything ends."""
+        with suppress(OSError):
+            sys.stderr.write(f"{text}\n")
+
     @contextmanager
     def starting(self) -> Iterator[None]:
         """Show on a terminal that something is under way."""
@@ -136,19 +141,19 @@ class Screen:
         with self._console.status("starting"):
             yield
 
-    def show_mail(self, line: str, second: int) -> None:
-        """Show a mail, or count it where too many came in this second."""
-        if second != self._second:
-            self.conclude_second()
-            self._second = second
+    def show(self, line: str, second: int, style: str = "") -> None:
+        """Show a line, or count it where too many came in this second."""
+        self.conclude_second(second)
         if self._shown < _LINES_PER_SECOND:
             self._shown += 1
-            self.say(line)
+            self.say(line, style)
         else:
             self._hidden += 1
 
-    def conclude_second(self) -> None:
-        """Say how many mails were only counted."""
+    def conclude_second(self, second: int) -> None:
+        """Say how many lines of the seconds before were only counted."""
+        if second == self._second:
+            return
         if self._hidden:
             self.say(f"          … and {self._hidden:,} more")
-        self._shown = self._hidden = 0
+        self._second, self._shown, self._hidden = second, 0, 0

@@ -1,12 +1,11 @@
 -- _endings: how a message's life is told (attempts, history) and how it ends.
 local FIRST_ATTEMPTS, KEPT_ATTEMPTS, KEPT_EVENTS, KEPT_ROUTES = 5, 50, 100, 3
 
-local function note(id, record, state)
-  record.events = (record.events or 1) + 1
-  redis.call('RPUSH', key('history', id), table.concat({
-    state, string.format('%.0f', now), record.attempts or '0', string.format('%.0f', record.events),
-  }, ' '))
-  if record.events > KEPT_EVENTS + 1 then
+-- The first change of state and the end that stands follow from the record; history holds what
+-- lies between.
+local function note(id, record, state, at)
+  local entry = state .. ' ' .. text(at or now) .. ' ' .. text(record.attempts or 0)
+  if redis.call('RPUSH', key('history', id), entry) > KEPT_EVENTS then
     redis.call('LTRIM', key('history', id), -KEPT_EVENTS, -1)
   end
 end
@@ -56,7 +55,8 @@ local function derived_state(id, record)
   return only
 end
 
--- Every recipient that is still pending gets `state`; the message's own state follows from all.
+-- Every recipient that is still pending gets `state`; the message's own state follows from all. Without a
+-- `reason` the last ones were served: what is not sent was refused before.
 local function finish(id, record, state, told, reason)
   if record.split then
     for recipient = 0, record.recipients - 1 do
@@ -66,9 +66,8 @@ local function finish(id, record, state, told, reason)
   end
   leave(id, record)
   end_lease(record)
-  record.ready, record.waiting, record.prefer = false, false, false
-  record.strikes, record.since = false, false
-  record.reason = state ~= 'sent' and reason
+  record.waiting, record.prefer, record.strikes, record.since = false, false, false, false
+  record.reason = state ~= 'sent' and (reason or 'recipients_rejected')
   record.finished = now
   if record.expires then
     put('expiring', id, false)
@@ -82,7 +81,6 @@ local function finish(id, record, state, told, reason)
   if state == 'sent' or state == 'partly_sent' then
     tally('sent')
   end
-  note(id, record, state)
   save(id, record)
 end
 

@@ -55,17 +55,14 @@ local function enter(id, record, state, place, score)
 end
 
 local function enter_ready(id, record, since)
-  record.ready = false
   enter(id, record, 'queued', 'ready:' .. record.flow, since)
 end
 
 local function enter_retry(id, record, instant)
-  record.ready = false
   enter(id, record, 'retrying', 'retry:' .. priority_of(record), instant)
 end
 
 local function enter_scheduled(id, record, instant)
-  record.ready = false
   enter(id, record, 'scheduled', 'scheduled:' .. priority_of(record), instant)
 end
 
@@ -75,10 +72,26 @@ local function expire_at(id, record)
   end
 end
 
--- What a lease leaves in the record; whoever takes a message out of `leased` removes it.
+-- A lease stands in its record as `token ready-since`, an attempt under way as `provider instant
+-- recipients`, and the recipients as `-` where they are all. One field each: they are written and
+-- removed for every message that is ever sent.
+local function token_of(record)
+  return record.lease and string.match(record.lease, '^%S+')
+end
+
+local function ready_since(record)
+  return string.match(record.lease, '%S+$')
+end
+
 local function end_lease(record)
-  record.token, record.begun, record.begun_at = false, false, false
-  record.provider, record.to = false, false
+  record.lease, record.begun = false, false
+end
+
+local function hand_back(id, record)
+  local since = ready_since(record)
+  leave(id, record)
+  end_lease(record)
+  enter_ready(id, record, since)
 end
 
 local function write_moves()
@@ -107,7 +120,7 @@ local function write_numbers()
       redis.call('HINCRBY', set('counts'), field, by)
     end
   end
-  local slot = set('rate:' .. string.format('%.0f', math.floor(now / 10000)))
+  local slot = set('rate:' .. string.format('%d', math.floor(now / 10000)))
   for what, by in pairs(tallied) do
     redis.call('HINCRBY', slot, what, by)
     redis.call('PEXPIRE', slot, 120000)
@@ -134,7 +147,7 @@ local function ring_due()
     end
   end
   if earliest then
-    redis.call('SPUBLISH', set('due'), string.format('%.0f', earliest))
+    redis.call('SPUBLISH', set('due'), string.format('%d', earliest))
   end
 end
 

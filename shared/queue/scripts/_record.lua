@@ -24,7 +24,7 @@ end
 
 local function text(value)
   if type(value) == 'number' then
-    return string.format('%.0f', value)
+    return string.format('%d', value)
   end
   return value
 end

@@ -5,7 +5,7 @@
 -- uses   _clock _keys
 -- KEYS[1] is the tag of the service.
 local process = 'process:' .. call.role .. ':' .. call.name
-redis.call('HSET', set(process), 'told', call.told, 'at', string.format('%.0f', now))
+redis.call('HSET', set(process), 'told', call.told, 'at', string.format('%d', now))
 redis.call('PEXPIRE', set(process), call.seconds * 1000)
 redis.call('ZADD', set('processes'), now, process)
 redis.call('ZREMRANGEBYSCORE', set('processes'), '-inf', now - call.seconds * 1000)

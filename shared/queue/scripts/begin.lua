@@ -9,7 +9,7 @@
 -- uses   _clock _keys _record _places _endings
 local function begin(attempt)
   local record = read(attempt.id)
-  if not record or record.token ~= attempt.token then
+  if not record or token_of(record) ~= attempt.token then
     return 'stale'
   end
   local known = tonumber(record.attempts or 0)
@@ -31,8 +31,8 @@ local function begin(attempt)
     finish(attempt.id, record, 'expired', told('expired'), 'expired')
     return 'expired'
   end
-  record.attempts, record.provider, record.to = attempt.number, attempt.provider, attempt.to or false
-  record.begun, record.begun_at = '1', now
+  record.attempts = attempt.number
+  record.begun = attempt.provider .. ' ' .. text(now) .. ' ' .. (attempt.to or '-')
   record.started = record.started or now
   record.duplicate = record.duplicate or record.doubt
   if record.expires then

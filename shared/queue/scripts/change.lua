@@ -9,7 +9,7 @@ local function waits_until(record, id)
   if record.state == 'scheduled' or record.state == 'retrying' then
     return redis.call('ZSCORE', set(record.place), id)
   end
-  return record.ready or redis.call('ZSCORE', set(record.place), id)
+  return record.lease and ready_since(record) or redis.call('ZSCORE', set(record.place), id)
 end
 
 local function other_flow(record)

@@ -7,7 +7,7 @@
 local accepted, sent = 0, 0
 local slot = math.floor(now / 10000)
 for back = 1, 6 do
-  local rate = redis.call('HMGET', set('rate:' .. string.format('%.0f', slot - back)), 'accepted', 'sent')
+  local rate = redis.call('HMGET', set('rate:' .. string.format('%d', slot - back)), 'accepted', 'sent')
   accepted = accepted + (rate[1] or 0)
   sent = sent + (rate[2] or 0)
 end

@@ -11,7 +11,7 @@ local state = redis.call('HMGET', bucket, 'tokens', 'at', 'blocked')
 local blocked = tonumber(state[3] or 0)
 if call.block_ms then
   blocked = math.max(blocked, now + call.block_ms)
-  redis.call('HSET', bucket, 'blocked', string.format('%.0f', blocked))
+  redis.call('HSET', bucket, 'blocked', string.format('%d', blocked))
 end
 if blocked > now then
   return {now, 'ok', 0, blocked, blocked, now}
@@ -23,6 +23,6 @@ local elapsed = math.max(0, now - (state[2] or 0))
 local tokens = math.min(call.burst, (state[1] or call.burst) + elapsed * call.rate / 1000)
 local granted = math.max(0, math.min(call.wanted, math.floor(tokens - call.reserve + 1e-9)))
 tokens = tokens - granted
-redis.call('HSET', bucket, 'tokens', string.format('%.6f', tokens), 'at', string.format('%.0f', now))
+redis.call('HSET', bucket, 'tokens', string.format('%.6f', tokens), 'at', string.format('%d', now))
 local missing = math.max(0, call.reserve + 1 - tokens)
 return {now, 'ok', granted, now + math.ceil(missing / call.rate * 1000), 0, now}

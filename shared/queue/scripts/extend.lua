@@ -6,7 +6,8 @@
 -- uses   _clock _keys
 local answers = {}
 for _, lease in ipairs(call.leases) do
-  if redis.call('HGET', key('message', lease.id), 'token') == lease.token then
+  local held = redis.call('HGET', key('message', lease.id), 'lease')
+  if held and string.match(held, '^%S+') == lease.token then
     redis.call('ZADD', set('leased'), now + call.lease_ms, lease.id)
     answers[#answers + 1] = 'extended'
   else

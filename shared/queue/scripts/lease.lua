@@ -12,7 +12,9 @@ local replied, held = 0, 0
 
 local function give(id, record)
   local decided = record.split and redis.call('HKEYS', key('recipients', id)) or {}
-  leased[#leased + 1] = {id, record.token, record.ready, flats[id], decided, redis.call('GET', key('body', id))}
+  leased[#leased + 1] = {
+    id, token_of(record), ready_since(record), flats[id], decided, redis.call('GET', key('body', id)),
+  }
   ids[#ids + 1] = id
 end
 
@@ -33,7 +35,7 @@ local function take(since, id)
   end
   held = held + record.bytes
   leave(id, record)
-  record.ready, record.token = since, call.token
+  record.lease = call.token .. ' ' .. since
   enter(id, record, 'sending', 'leased', now + call.lease_ms)
   save(id, record)
   give(id, record)
@@ -68,7 +70,7 @@ end
 if call.number == number then
   for id in string.gmatch(latest[3], '%S+') do
     local record = read(id)
-    if record and record.token == latest[2] then
+    if record and token_of(record) == latest[2] then
       give(id, record)
     end
   end

@@ -9,15 +9,16 @@
 local STRIKES = 3
 
 local function lost_attempt(record)
+  local provider, at, recipients = string.match(record.begun, '^(%S+) (%S+) (%S+)$')
   return string.format(
-    '{"number":%s,"provider":"%s","started_at":%s,"duration_ms":%.0f,"outcome":"ambiguous",' ..
+    '{"number":%s,"provider":"%s","started_at":%s,"duration_ms":%d,"outcome":"ambiguous",' ..
     '"detail":"the sender was lost while it worked on this","recipients":%s}',
-    record.attempts, record.provider, record.begun_at, math.max(0, now - record.begun_at), record.to or 'null')
+    record.attempts, provider, at, math.max(0, now - at), recipients == '-' and 'null' or recipients)
 end
 
 local function retry(id, record)
   leave(id, record)
-  record.prefer = record.provider
+  record.prefer = string.match(record.begun, '^%S+')
   end_lease(record)
   record.waiting = 'ambiguous_delay'
   expire_at(id, record)
@@ -48,9 +49,7 @@ local function take_back_begun(id, record)
 end
 
 local function take_back_unbegun(id, record)
-  leave(id, record)
-  end_lease(record)
-  enter_ready(id, record, record.ready)
+  hand_back(id, record)
   save(id, record)
 end
 
@@ -63,7 +62,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', set('leased'), '-inf', now, 'LIM
   else
     take_back_unbegun(id, record)
   end
-  answers[#answers + 1] = {id, begun or '0', record.state}
+  answers[#answers + 1] = {id, begun and '1' or '0', record.state}
 end
 conclude_call()
 return {now, 'ok', unpack(answers)}

@@ -7,7 +7,7 @@
 -- uses   _clock _keys _record _places _endings
 local function release(r)
   local record = read(r.id)
-  if not record or record.token ~= r.token or record.begun then
+  if not record or token_of(record) ~= r.token or record.begun then
     return 'stale', ''
   end
   record.refused = r.refused or record.refused
@@ -16,14 +16,14 @@ local function release(r)
   elseif record.expires and tonumber(record.expires) <= now then
     finish(r.id, record, 'expired', told('expired'), 'expired')
   else
-    leave(r.id, record)
-    end_lease(record)
     record.waiting = r.waiting or false
     if r.delay then
+      leave(r.id, record)
+      end_lease(record)
       enter_retry(r.id, record, now + r.delay)
       note(r.id, record, 'retrying')
     else
-      enter_ready(r.id, record, record.ready)
+      hand_back(r.id, record)
     end
     save(r.id, record)
   end

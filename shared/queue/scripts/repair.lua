@@ -2,10 +2,11 @@
 -- repair: put messages where their records say, and forget entries that have no record.
 -- call   ids
 -- gives  {now, 'ok', {id, what was done}…}
--- moves  nothing
--- uses   _clock _keys _record _places
--- A record without a body cannot be sent: it goes to the dead letters with the reason `body_lost`.
+-- moves  scheduled | queued | sending | retrying -> failed | partly_sent
+-- uses   _clock _keys _record _places _endings
+-- A message without a body cannot be sent: it ends among the dead letters, for `body_lost`.
 local PRIORITIES = {'critical', 'high', 'normal', 'bulk'}
+local LOST = '{"from":"unknown@invalid","subject":"(lost)","size":0}'
 
 local function remove_everywhere(id, but)
   local scores
@@ -28,28 +29,46 @@ local function remove_everywhere(id, but)
   return scores
 end
 
+local function unlink_pieces(id)
+  local piece = 1
+  while redis.call('UNLINK', key('piece', id) .. ':' .. piece) == 1 do
+    piece = piece + 1
+  end
+end
+
+local function forget(id)
+  remove_everywhere(id, nil)
+  redis.call('ZREM', set('expiring'), id)
+  redis.call('ZREM', set('content'), id)
+  redis.call('UNLINK', key('body', id), key('attempts', id), key('recipients', id), key('history', id))
+  unlink_pieces(id)
+  return 'forgotten: it had no record'
+end
+
+local function replace_body(id, record)
+  redis.call('SET', key('body', id), struct.pack('>BI4', 1, #LOST) .. LOST)
+  unlink_pieces(id)
+  record.dropped, record.pieces = '1', false
+  put('content', id, false)
+  if LIVE[record.state] then
+    finish(id, record, 'failed', told('body_lost'), 'body_lost')
+    return 'moved to failed: its body was lost'
+  end
+  save(id, record)
+  return 'given an empty body: its own was lost'
+end
+
 local function repair(id)
   local record = read(id)
   if not record then
-    remove_everywhere(id, nil)
-    redis.call('ZREM', set('expiring'), id)
-    redis.call('ZREM', set('content'), id)
-    redis.call('UNLINK', key('body', id), key('attempts', id), key('recipients', id), key('history', id))
-    return 'forgotten: it had no record'
+    return forget(id)
   end
   local score = remove_everywhere(id, record.place)
-  if redis.call('EXISTS', key('body', id)) == 0 then
-    leave(id, record)
-    end_lease(record)
-    record.ready, record.reason, record.finished, record.dropped = false, 'body_lost', now, '1'
-    redis.call('ZREM', set('expiring'), id)
-    enter(id, record, 'failed', 'failed', now)
-    redis.call('SET', key('body', id), struct.pack('>BI4', 1, 57) .. '{"from":"unknown@invalid","subject":"(lost)","size":0}   ')
-    save(id, record)
-    return 'moved to failed: its body was lost'
-  end
   if not redis.call('ZSCORE', set(record.place), id) then
-    redis.call('ZADD', set(record.place), score or now, id)
+    redis.call('ZADD', set(record.place), record.finished or score or now, id)
+  end
+  if redis.call('EXISTS', key('body', id)) == 0 then
+    return replace_body(id, record)
   end
   return 'put back to ' .. record.place
 end

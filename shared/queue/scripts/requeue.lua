@@ -40,6 +40,7 @@ local function requeue(id)
     return 'final', record.state
   end
   leave(id, record)
+  note(id, record, record.state, record.finished)
   record.requeues = (record.requeues or 0) + 1
   record.rounds, record.refused, record.cancel, record.reason, record.finished = false, false, false, false, false
   if record.expires and tonumber(record.expires) <= now then

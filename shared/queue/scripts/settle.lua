@@ -80,9 +80,7 @@ local function settle_late(s, record)
     return
   end
   if record.state == 'sending' then -- whoever holds it now would send to those recipients again
-    leave(s.id, record)
-    end_lease(record)
-    enter_ready(s.id, record, record.ready)
+    hand_back(s.id, record)
   end
   save(s.id, record)
 end
@@ -95,7 +93,7 @@ local function settle(s)
   if record.settled == s.token .. ':' .. s.number then
     return 'already', record.state
   end
-  if record.token ~= s.token or not record.begun or tonumber(record.attempts) ~= s.number then
+  if token_of(record) ~= s.token or not record.begun or tonumber(record.attempts) ~= s.number then
     if not brings_acceptance(s, record) then
       return 'stale', record.state
     end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -94,9 +95,9 @@ class Running:
     async def patch(self, path: str, body: Any, **options: Any) -> Answer:
         return await self._send("PATCH", path, body, options)
 
-    async def submit(self, headers: Mapping[str, str] = {}, **fields: Any) -> Answer:
+    async def submit(self, http_headers: Mapping[str, str] = {}, **fields: Any) -> Answer:
         """Submit a good message with some fields replaced."""
-        return await self.post("/v1/messages", message(**fields), headers=headers)
+        return await self.post("/v1/messages", message(**fields), headers=http_headers)
 
     async def accepted(self, **fields: Any) -> str:
         """Submit a message that must be accepted, and return its id."""
@@ -124,7 +125,8 @@ class Running:
 
     async def _send(self, method: str, path: str, body: Any, options: dict[str, Any]) -> Answer:
         headers = {**(JSON if body is not None else {}), **options.pop("headers", {})}
-        data = body if isinstance(body, bytes | None) else orjson.dumps(body)
+        content = body if isinstance(body, bytes) else orjson.dumps(body)
+        data = None if body is None else io.BytesIO(content)
         return await self.call(method, path, data=data, headers=headers, **options)
 
 

@@ -1,0 +1,120 @@
+"""draw: one bucket of tokens for all senders of a provider, and one pause."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.queue.provider_state import Drawn
+from tests.queue.scenario import HOUR, MINUTE, RELAY, SECOND, START, Scenario
+
+
+async def draw(scenario: Scenario, wanted: int = 1, **changes: float | None) -> Drawn:
+    bounds = {"rate": 2.0, "burst": 10.0, **changes}
+    return await scenario.queue.providers.draw(RELAY, wanted=wanted, **bounds)  # type: ignore[arg-type]
+
+
+async def test_a_new_bucket_is_full(scenario: Scenario) -> None:
+    assert (await draw(scenario, 20)).granted == 10
+
+
+async def test_no_more_is_granted_than_is_wanted(scenario: Scenario) -> None:
+    assert await draw(scenario, 3) == Drawn(3, START, None, START)
+
+
+async def test_tokens_are_gone_once_they_are_granted(scenario: Scenario) -> None:
+    assert [(await draw(scenario, 6)).granted for _ in range(3)] == [6, 4, 0]
+
+
+async def test_tokens_come_back_at_the_rate(scenario: Scenario) -> None:
+    await draw(scenario, 10)
+    await scenario.advance(2 * SECOND)
+    assert (await draw(scenario, 10)).granted == 4
+
+
+async def test_parts_of_tokens_are_kept(scenario: Scenario) -> None:
+    await draw(scenario, 10)
+    granted = []
+    for _ in range(4):
+        await scenario.advance(250)
+        granted.append((await draw(scenario, 10)).granted)
+    assert granted == [0, 1, 0, 1]
+
+
+async def test_no_more_than_the_burst_is_kept(scenario: Scenario) -> None:
+    await draw(scenario, 10)
+    await scenario.advance(HOUR)
+    assert (await draw(scenario, 100)).granted == 10
+
+
+async def test_the_instant_of_the_next_token_is_told(scenario: Scenario) -> None:
+    assert (await draw(scenario, 10)).next_at == START + 500
+    await scenario.advance(200)
+    assert (await draw(scenario, 10)).next_at == START + 500
+
+
+async def test_the_instant_of_the_next_token_is_rounded_up(scenario: Scenario) -> None:
+    assert (await draw(scenario, 10, rate=3.0)).next_at == START + 334
+
+
+async def test_with_tokens_left_the_next_is_there_now(scenario: Scenario) -> None:
+    assert (await draw(scenario, 9)).next_at == START
+
+
+async def test_a_reserve_stays_in_the_bucket(scenario: Scenario) -> None:
+    drawn = await draw(scenario, 10, reserve=3)
+    assert (drawn.granted, drawn.next_at) == (7, START + 500)
+    assert (await draw(scenario, 10)).granted == 3
+
+
+async def test_a_reserve_that_is_not_there_grants_nothing(scenario: Scenario) -> None:
+    await draw(scenario, 10)
+    drawn = await draw(scenario, 1, reserve=2)
+    assert (drawn.granted, drawn.next_at) == (0, START + 1500)
+    assert (await draw(scenario, 1)).next_at == START + 500
+
+
+async def test_without_a_rate_everything_is_granted(scenario: Scenario) -> None:
+    assert await draw(scenario, 1000, rate=None) == Drawn(1000, START, None, START)
+
+
+async def test_a_rounding_error_costs_no_token(scenario: Scenario) -> None:
+    await draw(scenario, 10)
+    granted = 0
+    for _ in range(30):
+        await scenario.advance(100)
+        granted += (await draw(scenario, 10, rate=10.0)).granted
+    assert granted == 30
+
+
+async def test_a_clock_that_steps_backwards_neither_gives_nor_takes(scenario: Scenario) -> None:
+    await draw(scenario, 5)
+    await scenario.advance(-HOUR)
+    assert (await draw(scenario, 10)).granted == 5
+    await scenario.advance(SECOND)
+    assert (await draw(scenario, 10)).granted == 2
+
+
+async def test_a_block_stops_everybody_until_its_end(scenario: Scenario) -> None:
+    assert await draw(scenario, 0, block_ms=MINUTE) == Drawn(0, START + MINUTE, START + MINUTE, START)
+    await scenario.advance(MINUTE - 1)
+    assert await draw(scenario) == Drawn(0, START + MINUTE, START + MINUTE, scenario.now)
+    await scenario.advance(1)
+    assert await draw(scenario) == Drawn(1, scenario.now, None, scenario.now)
+
+
+async def test_a_block_holds_without_a_rate_too(scenario: Scenario) -> None:
+    await draw(scenario, 0, rate=None, block_ms=MINUTE)
+    assert (await draw(scenario, 1, rate=None)).granted == 0
+
+
+@pytest.mark.parametrize(("second", "until"), [(SECOND, MINUTE), (2 * MINUTE, 2 * MINUTE)])
+async def test_the_longer_block_holds(scenario: Scenario, second: int, until: int) -> None:
+    await draw(scenario, 0, block_ms=MINUTE)
+    assert (await draw(scenario, 0, block_ms=second)).blocked_until == START + until
+
+
+async def test_a_blocked_draw_costs_no_tokens(scenario: Scenario) -> None:
+    await draw(scenario, 0, block_ms=SECOND)
+    await draw(scenario, 10)
+    await scenario.advance(SECOND)
+    assert (await draw(scenario, 10)).granted == 10
