@@ -18,7 +18,8 @@ class Delivery:
     `until` is the local instant (monotonic seconds) at which the lease ends. `pending` are the
     recipients still to be served, `tried` the providers that had it under this lease. `closed`
     and `decided` are the last attempt and the recipients it decided, written by the next begin.
-    `counts_round` says whether some attempt ended so that the lease counts as a round.
+    `counts_round` says whether some attempt ended so that the lease counts as a round,
+    `may_have_begun` that a begin was asked for and its answer never came.
     """
 
     lease: Lease
@@ -33,7 +34,7 @@ class Delivery:
     refused: frozenset[str] = frozenset()
     counts_round: bool = False
     is_lost: bool = False
-    has_begun: bool = False
+    may_have_begun: bool = False
     is_probe: bool = False
     parcel: Parcel | None = field(default=None, repr=False)
 

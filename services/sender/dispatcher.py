@@ -27,7 +27,7 @@ from shared.policy.room import Room, room_of
 from shared.policy.routing import Choice, choose
 from shared.policy.views import RouteCode, WaitingCode
 from shared.queue import Queue
-from shared.queue.leases import FlowRequest, Lease, Release, Settled, Settlement
+from shared.queue.leases import FlowRequest, Leased, Release, Settled, Settlement
 from shared.runtime.dice import draw
 from shared.runtime.logs import get_logger
 from shared.runtime.metrics import Metrics
@@ -88,6 +88,7 @@ class Dispatcher:
         self._first_shard = 0
         self._leased_at = 0.0
         self._is_draining = False
+        self._is_leasing = False
         #: Set when a drain has left no delivery in this sender's hands.
         self.emptied = asyncio.Event()
 
@@ -139,7 +140,8 @@ class Dispatcher:
         for shard in self._shards():
             waiting = self._works.in_shard(shard)
             if waiting is None:
-                await self._look(shard)
+                # A call that takes nothing tells which flows hold messages.
+                await self._lease(shard, [], count=0)
                 waiting = self._works.in_shard(shard) or {}
             if waiting:
                 seconds = min(seconds, await self._serve(shard, waiting))
@@ -149,11 +151,6 @@ class Dispatcher:
         count = self._queue.core.shards
         self._first_shard = (self._first_shard + 1) % count
         return [(self._first_shard + step) % count for step in range(count)]
-
-    async def _look(self, shard: int) -> None:
-        """Learn which flows of a shard hold messages, by a lease call that takes none."""
-        leased = await self._queue.leases.lease(shard, [], count=0)
-        self._works.learned(shard, leased.work)
 
     async def _serve(self, shard: int, waiting: Mapping[str, Mapping[Priority, int]]) -> float:
         """Lease from one shard what the pools can take; return when to look again."""
@@ -176,15 +173,28 @@ class Dispatcher:
             return seconds
         if (pause := self._gathering(requests, now)) > 0:
             return min(seconds, pause)
-        started = self._leased_at = time.monotonic()
-        leased = await self._queue.leases.lease(shard, requests, held_bytes=held_bytes)
-        self._works.learned(shard, leased.work)
-        if leased.leases:
-            log.debug("messages_leased", shard=shard, count=len(leased.leases))
-            self._take(leased.leases, started)
-            # There may be more, for other providers or for places that became free meanwhile.
-            self._bell.ring()
+        self._leased_at = time.monotonic()
+        await self._lease(shard, requests, held_bytes=held_bytes)
         return seconds
+
+    async def _lease(
+        self, shard: int, requests: Sequence[FlowRequest], *, count: int = _MOST_AT_ONCE, held_bytes: int = 0
+    ) -> None:
+        """Lease messages and send them on their way; those of an earlier call may come, whose answer was lost."""
+        if self._is_draining:
+            return
+        self._is_leasing = True
+        try:
+            leased = await self._queue.leases.lease(shard, requests, count=count, held_bytes=held_bytes)
+            self._works.learned(shard, leased.work)
+            if leased.leases:
+                log.debug("messages_leased", shard=shard, count=len(leased.leases))
+                self._take(leased)
+                # There may be more, for other providers or for places that became free meanwhile.
+                self._bell.ring()
+        finally:
+            self._is_leasing = False
+            self._note_emptied()
 
     def _gathering(self, requests: Sequence[FlowRequest], now: float) -> float:
         """Return how long to wait for more free places: a call for each place that becomes free would cost
@@ -225,21 +235,30 @@ class Dispatcher:
 
     # Deliveries
 
-    def _take(self, leases: Iterable[Lease], leased_at: float) -> None:
+    def _take(self, leased: Leased) -> None:
         lease_seconds = self._queue.leases.lease_ms / 1000
-        for lease in leases:
-            delivery = Delivery.of(lease, leased_at, lease_seconds)
+        for lease in leased.leases:
+            delivery = Delivery.of(lease, leased.asked_at, lease_seconds)
             self.held[lease.id] = delivery
             self._held_bytes += lease.size_bytes
-            if lease.strikes and self._struck not in {None, lease.id}:
-                self._release(delivery, delay_ms=_STRUCK_WAIT_MS, waiting=WaitingCode.TURN)
-                continue
-            if lease.strikes:
-                self._struck = lease.id
-            self._route(delivery)
+            try:
+                self._route(delivery)
+            except Exception:
+                # What is held is renewed for ever: a defect here must let the lease run out.
+                self._forget(delivery)
+                raise
 
     def _route(self, delivery: Delivery) -> None:
         """Send a fresh delivery on its way, or hand it back with the reason."""
+        lease = delivery.lease
+        if self._is_draining:
+            self._release(delivery)
+            return
+        if lease.strikes and self._struck not in {None, lease.id}:
+            self._release(delivery, delay_ms=_STRUCK_WAIT_MS, waiting=WaitingCode.TURN)
+            return
+        if lease.strikes:
+            self._struck = lease.id
         choice = self._choose(delivery)
         if choice.provider is not None:
             self._send(delivery, choice)
@@ -401,8 +420,7 @@ class Dispatcher:
             self._held_bytes -= delivery.lease.size_bytes
         if self._struck == delivery.lease.id:
             self._struck = None
-        if self._is_draining and not self.held:
-            self.emptied.set()
+        self._note_emptied()
         self._bell.ring()
 
     # Draining
@@ -412,7 +430,10 @@ class Dispatcher:
         self._is_draining = True
         for actor in self._actors.values():
             actor.hand_back()
-        if not self.held:
+        self._note_emptied()
+
+    def _note_emptied(self) -> None:
+        if self._is_draining and not self.held and not self._is_leasing:
             self.emptied.set()
 
 

@@ -23,6 +23,7 @@ from shared.runtime.logs import get_logger
 from shared.runtime.metrics import Metrics
 
 _BATCH: Final = 250
+_PAUSE_SECONDS: Final = 0.2
 _MOST_OVERDUE_SECONDS: Final = 10.0
 
 log = get_logger()
@@ -35,7 +36,7 @@ class Outlet(Protocol):
         """An attempt has ended."""
 
     def unused(self, delivery: Delivery, status: str) -> None:
-        """Nothing was begun: `stale`, `cancelled`, `expired`, `late` (the lease is nearly over) or `unavailable`."""
+        """Nothing was begun: `stale`, `cancelled`, `expired`, `late` (the lease is nearly over) or `draining`."""
 
     def changed(self) -> None:
         """The provider has room, or its state changed: other messages may go now."""
@@ -54,7 +55,7 @@ class ProviderActor:
         self._leases = leases
         self._outlet = outlet
         self._metrics = metrics
-        self._batch: list[Delivery] = []
+        self._batch: set[Delivery] = set()
         self._flights: dict[asyncio.Task[None], tuple[Delivery, float]] = {}
         self._overdue: dict[Delivery, float] = {}
         self.on_begin: Callable[[str], None] = lambda _name: None
@@ -66,10 +67,11 @@ class ProviderActor:
         for delivery in self._batch:
             self._free(delivery, token=False)
             self._outlet.unused(delivery, "stale")
+        self._batch.clear()
         while True:
-            self._batch = []
-            self._batch = await self.mailbox.take(_BATCH)
-            await self._begin(self._batch)
+            batch = await self.mailbox.take(_BATCH)
+            self._batch.update(batch)
+            await self._begin(batch)
 
     async def _begin(self, batch: Sequence[Delivery]) -> None:
         by_shard: dict[int, list[Delivery]] = {}
@@ -87,10 +89,14 @@ class ProviderActor:
         try:
             answers = await self._leases.begin(shard, [self._wish(delivery) for delivery in deliveries])
         except QueueError as error:
-            # Whether it was written is not known; the next begin under this lease has the same number.
+            # It may have been written, and what has begun cannot be handed back. The same call says so,
+            # for as long as the leases last.
             log.warning("settle_failed", shard=shard, count=len(deliveries), error=str(error))
+            await asyncio.sleep(_PAUSE_SECONDS)
             for delivery in deliveries:
-                self._refuse(delivery, "unavailable")
+                delivery.may_have_begun = True
+                self._batch.discard(delivery)
+                self.mailbox.put(delivery)
             return
         for delivery, begun in zip(deliveries, answers, strict=True):
             if begun.status == "begun":
@@ -112,6 +118,7 @@ class ProviderActor:
         )
 
     def _refuse(self, delivery: Delivery, status: str) -> None:
+        self._batch.discard(delivery)
         if delivery.is_probe:
             self.account.breaker.abandon_probe(time.monotonic())
         self._free(delivery, token=True)
@@ -123,8 +130,9 @@ class ProviderActor:
         self._outlet.changed()
 
     def _launch(self, delivery: Delivery, begun: Begun) -> None:
+        self._batch.discard(delivery)
         delivery.attempts += 1
-        delivery.has_begun = True
+        delivery.may_have_begun = False
         delivery.closed, delivery.decided = None, ()
         if delivery.lease.is_doubtful:
             self._metrics.possible_duplicates.inc()
@@ -137,9 +145,11 @@ class ProviderActor:
         flight.add_done_callback(self._landed)
 
     def _landed(self, flight: asyncio.Task[None]) -> None:
-        self._flights.pop(flight, None)
+        delivery, _ = self._flights.pop(flight)
         if not flight.cancelled() and (defect := flight.exception()) is not None:
             log.error("task_crashed", task=flight.get_name(), error=repr(defect), exc_info=defect)
+            # Its lease runs out, and it is judged as what it is: begun, and its end unknown.
+            self._outlet.unused(delivery, "stale")
 
     async def _fly(self, delivery: Delivery, begun: Begun, began: float) -> None:
         try:
@@ -177,6 +187,7 @@ class ProviderActor:
         return delivery.parcel
 
     def _end(self, delivery: Delivery, begun: Begun, began: float, verdict: Verdict) -> None:
+        self.account.restore(token=False)
         now = time.monotonic()
         outcome = verdict.outcome
         self._metrics.attempts[self.name, outcome].inc()
@@ -198,7 +209,6 @@ class ProviderActor:
         )
         delivery.tried = (*delivery.tried, self.name)
         delivery.is_probe = False
-        self.account.restore(token=False)
         log.debug("attempt_finished", message_id=delivery.lease.id, provider=self.name, outcome=outcome)
         self._outlet.tried(delivery, attempt, verdict)
         self._outlet.changed()
@@ -240,7 +250,10 @@ class ProviderActor:
     def hand_back(self) -> None:
         """Give back what waits in the mailbox: nothing new begins."""
         for delivery in self.mailbox.empty():
-            self._refuse(delivery, "draining")
+            if delivery.may_have_begun:
+                self.mailbox.put(delivery)
+            else:
+                self._refuse(delivery, "draining")
 
     async def land(self) -> None:
         """Break off what is in flight, and see it judged."""

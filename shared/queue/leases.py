@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -69,10 +70,14 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """What a lease call brought, and which flows of the shard still hold messages."""
+    """What a lease call brought, and which flows of the shard still hold messages.
+
+    `asked_at` is the monotonic instant of its first try, in seconds: the leases run from then on at the earliest.
+    """
 
     leases: tuple[Lease, ...]
     work: tuple[Work, ...]
+    asked_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +161,7 @@ class Leases:
     max_age_ms: int = 72 * 3_600_000
     name: str = field(default_factory=lambda: secrets.token_hex(8))
     _numbers: dict[int, int] = field(default_factory=dict)
-    _unanswered: dict[int, dict[str, Any]] = field(default_factory=dict)
+    _unanswered: dict[int, tuple[dict[str, Any], float]] = field(default_factory=dict)
 
     async def lease(
         self, shard: int, flows: Sequence[FlowRequest], *, count: int = MAX_MESSAGES, held_bytes: int = MAX_CALL_BYTES
@@ -166,10 +171,9 @@ class Leases:
         A call whose answer was lost may have leased: the next one is that same call again, under
         the same number, and gives the same messages.
         """
-        arguments = self._unanswered.get(shard)
-        if arguments is None:
-            arguments = self._lease_arguments(shard, flows, count, held_bytes)
-            self._unanswered[shard] = arguments
+        if shard not in self._unanswered:
+            self._unanswered[shard] = self._lease_arguments(shard, flows, count, held_bytes), time.monotonic()
+        arguments, asked_at = self._unanswered[shard]
         try:
             answer = await self.core.run("lease", self.core.tag(shard), arguments)
         except AnswerLost:
@@ -179,9 +183,9 @@ class Leases:
             raise
         del self._unanswered[shard]
         if answer == [b"stale"]:
-            return Leased((), ())
+            return Leased((), (), asked_at)
         work, *entries = answer
-        return Leased(tuple(_lease(shard, entry) for entry in entries), _work(work))
+        return Leased(tuple(_lease(shard, entry) for entry in entries), _work(work), asked_at)
 
     def _lease_arguments(self, shard: int, flows: Sequence[FlowRequest], count: int, held_bytes: int) -> dict[str, Any]:
         self._numbers[shard] = self._numbers.get(shard, 0) + 1

@@ -109,6 +109,7 @@ flows = st.lists(
     ),
     min_size=1,
     max_size=6,
+    unique_by=lambda request: (request.pool, request.priority),
 )
 
 

@@ -104,7 +104,7 @@ class Watch:
         wanted = shard.execute(script, call, command[5:])
         assert int(reply[0]) == shard.now, script
         found = _normal(script, reply[1:] if reply[1] != b"ok" else reply[2:])
-        assert found == wanted, (script, call)
+        assert found == wanted, f"{script} {call}\n  found  {found}\n  wanted {wanted}"
         self.statuses.update(f"{script} {status}" for status in _statuses(script, found))
 
 
