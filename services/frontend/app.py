@@ -51,7 +51,7 @@ async def run(settings: Settings, lifetime: Lifetime) -> None:
 
 async def _work(lifetime: Lifetime, ops: Ops, means: Means) -> None:
     async with TaskScope(FRONTEND, lifetime.draining) as scope:
-        scope.keep("beat", joining.beat(means.queue, FRONTEND, dict))
+        scope.keep("beat", joining.beat(means.queue, FRONTEND, joining.process_name(), dict))
         scope.keep("durability", periodically("durability", means.guard.look, LOOK_SECONDS))
         scope.keep("pools", periodically("pools", means.learn_pools, CENSUS_SECONDS))
         ops.ready()

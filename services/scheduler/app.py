@@ -103,7 +103,7 @@ async def _work(settings: Settings, lifetime: Lifetime, metrics: Metrics, ops: O
     scheduler = Scheduler(Means(queue, settings, metrics, contact))
     async with TaskScope(SCHEDULER, lifetime.draining) as scope:
         scope.keep("bells", listen(queue.core, "due", scheduler.hear))
-        scope.keep("beat", joining.beat(queue, SCHEDULER, dict))
+        scope.keep("beat", joining.beat(queue, SCHEDULER, joining.process_name(), dict))
         scope.keep("gauges", periodically("gauges", scheduler.show_gauges, _GAUGES_SECONDS))
         for shard in range(queue.core.shards):
             scope.keep(f"shard {shard}", scheduler.watch(shard))

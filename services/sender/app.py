@@ -15,6 +15,7 @@ from services.sender.transport.channel import open_channel
 from shared.domain.errors import QueueError
 from shared.queue import Queue
 from shared.queue.bells import listen
+from shared.queue.processes import BEAT_SECONDS
 from shared.runtime import joining, run_file
 from shared.runtime.dice import draw
 from shared.runtime.logs import get_logger
@@ -70,10 +71,15 @@ class Sender:
         scope.keep("leases", periodically("extend", self._renew, lease_seconds / lease_keeper.LOOKS_PER_LEASE))
         scope.keep("flights", periodically("flights", self._look_at_flights, _FLIGHTS_SECONDS))
         scope.keep("share", periodically("share", self._share, _SHARE_SECONDS))
-        scope.keep("beat", joining.beat(self._queue, SENDER, self.tell))
+        scope.keep("census", periodically("census", self._count_senders, BEAT_SECONDS))
+        scope.keep("beat", joining.beat(self._queue, SENDER, self._queue.leases.name, self.tell))
 
     async def _renew(self) -> None:
         await lease_keeper.renew(self._queue.leases, self.dispatcher.held)
+
+    async def _count_senders(self) -> None:
+        census = await self._queue.processes.census()
+        self.dispatcher.senders = frozenset(process.name for process in census if process.role == SENDER)
 
     async def _look_at_flights(self) -> None:
         now = time.monotonic()

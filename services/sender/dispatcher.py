@@ -16,6 +16,7 @@ from services.sender.account import Account
 from services.sender.delivery import Delivery, short_hash
 from services.sender.judgement import Judgement, judge
 from services.sender.provider_actor import ProviderActor
+from services.sender.rendezvous import hold_back_seconds
 from services.sender.settler import Settler
 from services.sender.works import Works
 from shared.domain.errors import QueueError
@@ -89,6 +90,8 @@ class Dispatcher:
         self._leased_at = 0.0
         self._is_draining = False
         self._is_leasing = False
+        #: The names of all senders, as the census knows them.
+        self.senders: frozenset[str] = frozenset()
         #: Set when a drain has left no delivery in this sender's hands.
         self.emptied = asyncio.Event()
 
@@ -108,6 +111,10 @@ class Dispatcher:
             self._works.suspect_all()
         else:
             self._works.rang(shard, flow, self._queue.core.now_ms(shard))
+            pause = hold_back_seconds(self._queue.leases.name, self.senders, shard)
+            if pause > 0:
+                asyncio.get_running_loop().call_later(pause, self._bell.ring)
+                return
         self._bell.ring()
 
     def changed(self) -> None:
@@ -140,12 +147,18 @@ class Dispatcher:
         for shard in self._shards():
             waiting = self._works.in_shard(shard)
             if waiting is None:
-                # A call that takes nothing tells which flows hold messages.
-                await self._lease(shard, [], count=0)
+                await self._look(shard)
                 waiting = self._works.in_shard(shard) or {}
             if waiting:
                 seconds = min(seconds, await self._serve(shard, waiting))
         return seconds
+
+    async def _look(self, shard: int) -> None:
+        """Learn which flows of a shard hold messages, and take what a call whose answer was lost has leased."""
+        if self._queue.leases.is_owed_an_answer(shard):
+            await self._lease(shard, [], count=0)
+        else:
+            self._works.learned(shard, await self._queue.leases.look(shard))
 
     def _shards(self) -> list[int]:
         count = self._queue.core.shards

@@ -187,6 +187,16 @@ class Leases:
         work, *entries = answer
         return Leased(tuple(_lease(shard, entry) for entry in entries), _work(work), asked_at)
 
+    def is_owed_an_answer(self, shard: int) -> bool:
+        """Whether the answer to the last call for a shard was lost: what it leased comes with the next one."""
+        return shard in self._unanswered
+
+    async def look(self, shard: int) -> tuple[Work, ...]:
+        """Return which flows of a shard hold messages, without taking any. Raises QueueError."""
+        tag = self.core.tag(shard)
+        (flat,) = await self.core.plain(tag, [("ZRANGE", f"{tag}:work", 0, -1, "WITHSCORES")])
+        return _work(flat)
+
     def _lease_arguments(self, shard: int, flows: Sequence[FlowRequest], count: int, held_bytes: int) -> dict[str, Any]:
         self._numbers[shard] = self._numbers.get(shard, 0) + 1
         return {

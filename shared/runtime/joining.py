@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import time
@@ -20,6 +19,7 @@ from shared.runtime.logs import get_logger
 from shared.runtime.metrics import Metrics
 from shared.runtime.process import Lifetime
 from shared.runtime.tasks import periodically
+from shared.runtime.wake import happened
 from shared.settings.model import LOCAL_REDIS, Settings
 
 _HOUR_MS: Final = 3_600_000
@@ -51,7 +51,7 @@ def connect(settings: Settings, role: str, metrics: Metrics | None = None) -> Qu
         lease_ms=int(settings.sender.lease_seconds * 1000),
         max_rounds=settings.retry.max_rounds,
         max_age_ms=int(settings.retry.max_age_hours * _HOUR_MS),
-        name=secrets.token_hex(8),
+        name=process_name(),
     )
     bounds = Bounds(settings.limits.queued_messages, settings.limits.idempotency_hours * _HOUR_MS)
     return Queue.join(core, bounds=bounds, wall_ms=lambda: int(time.time() * 1000), leases=leases)
@@ -73,7 +73,7 @@ async def join(queue: Queue, settings: Settings, lifetime: Lifetime) -> bool:
             if not complained:
                 log.warning("redis_lost", error=str(error))
                 complained = True
-            await _pause(lifetime)
+            await happened(lifetime.draining, _RETRY_SECONDS)
             continue
         if shards != settings.redis.shards:
             log.warning("shards_ignored", shards=settings.redis.shards, used=shards)
@@ -97,20 +97,16 @@ async def require_durability(queue: Queue, settings: Settings, metrics: Metrics)
         raise Unsafe("Redis would lose accepted messages: " + "; ".join(findings.unsafe))
 
 
-async def beat(queue: Queue, role: str, tell: Callable[[], dict[str, Any]]) -> None:
+def process_name() -> str:
+    """Return a name for this process that no other has, nor had."""
+    return f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+async def beat(queue: Queue, role: str, name: str, tell: Callable[[], dict[str, Any]]) -> None:
     """Tell the cluster of this process every two seconds, until cancelled."""
-    name = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(3)}"
     started_at = int(time.time() * 1000)
 
     async def once() -> None:
         await queue.processes.beat(role, name, {"started_at": started_at, **tell()})
 
     await periodically("beat", once, BEAT_SECONDS, jitter=0)
-
-
-async def _pause(lifetime: Lifetime) -> None:
-    try:
-        async with asyncio.timeout(_RETRY_SECONDS):
-            await lifetime.draining.wait()
-    except TimeoutError:
-        return

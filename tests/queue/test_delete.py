@@ -22,13 +22,14 @@ async def test_a_final_message_leaves_nothing_behind(scenario: Scenario, state: 
 
 
 async def test_a_message_with_everything_leaves_nothing_behind(scenario: Scenario) -> None:
-    content = large_envelope()
-    message_id = await scenario.submit(content, ttl_ms=MINUTE, idempotency_key="k", fingerprint="f")
-    lease = await scenario.leased(message_id)
+    lease = await scenario.submit_and_lease(large_envelope(), ttl_ms=MINUTE, idempotency_key="k", fingerprint="f")
+    await scenario.release(lease, delay_ms=0)
+    await scenario.promote()
+    lease = await scenario.leased(lease.id)
     await scenario.begin(lease)
     await scenario.settle(lease, decided=(Decided(0, RecipientState.SENT),))
     assert {"piece", "attempts", "recipients", "history", "content"} <= await scenario.kinds_left()
-    await scenario.delete(message_id)
+    await scenario.delete(lease.id)
     assert await scenario.kinds_left() == {*REST, "idempotency"}
 
 

@@ -469,7 +469,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(sent=at_machine(lambda machine: machine.calls_likely()))
     def arrive_again(self, sent: Any) -> None:
         """Let a call arrive once more, as it was sent, whenever that was."""
-        self.run(self.queue.core.plain(sent.tag, [sent.command]))
+        self.ask(self.queue.core.plain(sent.tag, [sent.command]))
 
     @rule(by=st.sampled_from([1, 999, 5_000, 30_000, LEASE_MS, LEASE_MS, 90_000, HOUR, 11 * HOUR, DAY, 2 * DAY]))
     def go_on(self, by: int) -> None:

@@ -97,9 +97,10 @@ async def test_nothing_unfinished_is_ever_trimmed(scenario: Scenario, state: Sta
 
 
 async def test_a_trimmed_message_leaves_nothing_but_its_idempotency_record(scenario: Scenario) -> None:
-    content = large_envelope()
-    message_id = await scenario.submit(content, ttl_ms=MINUTE, idempotency_key="k", fingerprint="f")
-    lease = await scenario.leased(message_id)
+    lease = await scenario.submit_and_lease(large_envelope(), ttl_ms=MINUTE, idempotency_key="k", fingerprint="f")
+    await scenario.release(lease, delay_ms=0)
+    await scenario.promote()
+    lease = await scenario.leased(lease.id)
     await scenario.begin(lease)
     await scenario.settle(lease, decided=(Decided(0, RecipientState.SENT),))
     await scenario.queue.chores.trim(0, finished_ms=0, failed_ms=0)

@@ -8,6 +8,7 @@ from itertools import product
 
 import pytest
 
+from shared.domain.message import Priority
 from shared.domain.states import DEAD, LIVE, TRANSITIONS, RecipientState, State, Verb
 from shared.queue import Queue
 from shared.queue.core import Core
@@ -102,7 +103,7 @@ async def test_a_full_memory_lets_what_is_there_drain(scenario: Scenario) -> Non
     sent = await scenario.message_in(State.SENT)
     lease = await scenario.submit_and_begin(ttl_ms=DAY)
     queued, scheduled = await scenario.submit(), await scenario.submit(delay_ms=SECOND)
-    await scenario.submit(priority="bulk", ttl_ms=SECOND)
+    await scenario.submit(priority=Priority.BULK, ttl_ms=SECOND)
     await scenario.redis("CONFIG", "SET", "maxmemory", "1")
     try:
         assert await scenario.queue.leases.extend(0, [lease]) == [True]
@@ -114,7 +115,7 @@ async def test_a_full_memory_lets_what_is_there_drain(scenario: Scenario) -> Non
         await scenario.advance(LEASE_MS)
         assert await scenario.reap() == [State.RETRYING]
         assert (await scenario.queue.chores.expire(0)).states == (State.EXPIRED,)
-        assert (await scenario.queue.owners.change(scheduled, Change(priority="high"))).done is Done.DONE  # type: ignore[arg-type]
+        assert (await scenario.queue.owners.change(scheduled, Change(priority=Priority.HIGH))).done is Done.DONE
         assert await scenario.requeue(failed) is Done.DONE
         assert (await scenario.queue.owners.move("default", "spare")).moved == 0
         assert await scenario.cancel(scheduled) is Done.DONE
