@@ -7,8 +7,13 @@ import sys
 import typer
 
 from reliable_email import __version__
-from reliable_email.cli import doctor, failed, mail, operate, serve, up
 from reliable_email.cli.config import config_app
+from reliable_email.cli.doctor import doctor
+from reliable_email.cli.failed import failed_app
+from reliable_email.cli.mail import CommandThatMayWait, cancel, reschedule, send, status
+from reliable_email.cli.operate import pools, providers_app, queue_app
+from reliable_email.cli.serve import frontend, scheduler, sender
+from reliable_email.cli.up import up
 
 app = typer.Typer(
     name="reliable-email",
@@ -25,19 +30,19 @@ def version() -> None:
     typer.echo(f"reliable-email {__version__}")
 
 
-app.command(rich_help_panel="Run")(up.up)
-app.command(rich_help_panel="Run")(serve.frontend)
-app.command(rich_help_panel="Run")(serve.scheduler)
-app.command(rich_help_panel="Run")(serve.sender)
-app.command(rich_help_panel="Mail")(mail.send)
-app.command(rich_help_panel="Mail", cls=mail.CommandThatMayWait)(mail.status)
-app.command(rich_help_panel="Mail")(mail.cancel)
-app.command(rich_help_panel="Mail")(mail.reschedule)
-app.add_typer(failed.failed_app, name="failed", rich_help_panel="Repair")
-app.command(rich_help_panel="Repair")(doctor.doctor)
-app.add_typer(operate.queue_app, name="queue", rich_help_panel="Operate")
-app.command(rich_help_panel="Operate")(operate.pools)
-app.add_typer(operate.providers_app, name="providers", rich_help_panel="Operate")
+app.command(rich_help_panel="Run")(up)
+app.command(rich_help_panel="Run")(frontend)
+app.command(rich_help_panel="Run")(scheduler)
+app.command(rich_help_panel="Run")(sender)
+app.command(rich_help_panel="Mail")(send)
+app.command(rich_help_panel="Mail", cls=CommandThatMayWait)(status)
+app.command(rich_help_panel="Mail")(cancel)
+app.command(rich_help_panel="Mail")(reschedule)
+app.add_typer(failed_app, name="failed", rich_help_panel="Repair")
+app.command(rich_help_panel="Repair")(doctor)
+app.add_typer(queue_app, name="queue", rich_help_panel="Operate")
+app.command(rich_help_panel="Operate")(pools)
+app.add_typer(providers_app, name="providers", rich_help_panel="Operate")
 app.add_typer(config_app, name="config", rich_help_panel="Setup")
 
 

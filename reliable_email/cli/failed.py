@@ -33,9 +33,7 @@ class DeadState(StrEnum):
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="These messages; or name a filter.")]
 States = Annotated[list[DeadState] | None, typer.Option("--state", help="May be given twice.")]
 Pool = Annotated[str | None, typer.Option(metavar="NAME", help="Only those of this pool.")]
-Before = Annotated[
-    str | None, typer.Option("--finished-before", metavar="TIME", help="Only those that ended before.")
-]
+Before = Annotated[str | None, typer.Option("--finished-before", metavar="TIME", help="Only those that ended before.")]
 All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 
 
@@ -55,11 +53,12 @@ def list_(
             for row in rows:
                 typer.echo(to_json(row))
         elif rows:
+            heads = ("id", "state", "finished_at", "pool")
             cells = [
-                (row["id"], row["state"], row["finished_at"], row["pool"], (row["reason"] or {}).get("code", ""), row["subject"])
+                (*(row[name] for name in heads), row["reason"]["code"] if row["reason"] else "", row["subject"])
                 for row in rows
             ]
-            typer.echo("\n".join(words.table(("id", "state", "finished", "pool", "reason", "subject"), cells)))
+            typer.echo("\n".join(words.table((*heads, "reason", "subject"), cells)))
         else:
             typer.echo("no dead letters", err=True)
         return 0
@@ -83,7 +82,7 @@ async def _rows(client: Client, states: list[DeadState], limit: int) -> AsyncIte
 
 
 @failed_app.command()
-def requeue(  # noqa: PLR0913 - a filter has many conditions
+def requeue(
     ids: Ids = None,
     state: States = None,
     pool: Pool = None,

@@ -45,7 +45,7 @@ Priority = Annotated[str | None, typer.Option(metavar="NAME", help="critical, hi
 Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="The messages.")]
 
 
-def send(  # noqa: PLR0913 - a mail has many parts
+def send(  # noqa: PLR0913, PLR0917 - a mail has many parts
     to: Annotated[list[str], typer.Option(metavar="ADDRESS", help="Whom it is for; may be given several times.")],
     from_: Annotated[
         str | None, typer.Option("--from", metavar="ADDRESS", help="Who sends it; else the service's default.")
@@ -163,9 +163,11 @@ class CommandThatMayWait(TyperCommand):
 
 
 def status(
-    message_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The message; without one: does mail flow?")] = None,
+    message_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="The message; without one: does mail flow?")
+    ] = None,
     wait: Annotated[
-        float | None, typer.Option("--wait", metavar="[=SECONDS]", min=0, help="Wait until nothing more will happen to it.")
+        float | None, typer.Option("--wait", metavar="[=SECONDS]", min=0, help="Wait until it has ended.")
     ] = None,
     url: UrlOption = DEFAULT_URL,
     *,

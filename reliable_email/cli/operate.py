@@ -12,7 +12,9 @@ from reliable_email.cli.client import DEFAULT_URL, Client, JsonOption, UrlOption
 _STATES: Final = ("scheduled", "queued", "sending", "retrying")
 
 queue_app = typer.Typer(invoke_without_command=True, help="Show how much waits where, or move it. Speaks HTTP.")
-providers_app = typer.Typer(invoke_without_command=True, help="Show the providers as the senders see them. Speaks HTTP.")
+providers_app = typer.Typer(
+    invoke_without_command=True, help="Show the providers as the senders see them. Speaks HTTP."
+)
 
 
 @queue_app.callback()
@@ -31,7 +33,12 @@ def queue(context: typer.Context, url: UrlOption = DEFAULT_URL, *, as_json: Json
 
 def _queue_lines(answer: dict[str, Any]) -> list[str]:
     rows = [
-        (pool["name"], row["priority"], *(f"{row[state]:,}" for state in _STATES), f"{row['oldest_queued_age_seconds']:.1f} s")
+        (
+            pool["name"],
+            row["priority"],
+            *(f"{row[state]:,}" for state in _STATES),
+            f"{row['oldest_queued_age_seconds']:.1f} s",
+        )
         for pool in answer["pools"]
         for row in pool["priorities"]
         if any(row[state] for state in _STATES)
@@ -39,13 +46,9 @@ def _queue_lines(answer: dict[str, Any]) -> list[str]:
     totals, rates = answer["totals"], answer["rates"]
     lines = words.table(("pool", "priority", *_STATES, "oldest"), rows) if rows else ["Nothing waits."]
     running = ", ".join(f"{count} {role}{'s' if count > 1 else ''}" for role, count in answer["processes"].items())
-    return [
-        *lines,
-        "",
-        f"failed {totals['failed']:,}, partly sent {totals['partly_sent']:,}; "
-        f"{rates['accepted_per_second']:g} accepted and {rates['sent_per_second']:g} sent a second",
-        f"running: {running or 'nothing'}",
-    ]
+    ended = f"failed {totals['failed']:,}, partly sent {totals['partly_sent']:,}"
+    speed = f"{rates['accepted_per_second']:g} accepted and {rates['sent_per_second']:g} sent a second"
+    return [*lines, "", f"{ended}; {speed}", f"running: {running or 'nothing'}"]
 
 
 @queue_app.command()

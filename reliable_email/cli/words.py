@@ -17,7 +17,8 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     """Return lines with aligned columns."""
     cells = [[clean(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in [list(heads), *cells]) for column in range(len(heads))]
-    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in [heads, *cells]]
+    aligned = ([f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)] for row in [heads, *cells])
+    return ["  ".join(row).rstrip() for row in aligned]
 
 
 def record(message: Json) -> Iterator[str]:

@@ -42,10 +42,28 @@ class Edge:
         self._door = door
         self._guard = guard
         self._draining = draining
+        self._in_flight = 0
+        self._idle = asyncio.Event()
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer a request: with what its route makes of it, or with a problem, never with neither."""
+        """Answer a request, and keep count of those that are not answered yet."""
+        self._in_flight += 1
+        try:
+            return await self._answer(request, handler)
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+
+    async def idle(self) -> None:
+        """Return when no request is in flight."""
+        while self._in_flight:
+            self._idle.clear()
+            await self._idle.wait()
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Return what its route makes of a request, or a problem, never neither."""
         request[REQUEST_ID] = request_id = id_of(request)
         response: web.StreamResponse
         try:

@@ -87,6 +87,7 @@ class Api:
     def __init__(self, settings: FrontendSettings, edge: Edge, routes: Iterable[web.RouteDef]) -> None:
         self.host = settings.host
         self.port = settings.port
+        self._edge = edge
         self._has_keys = bool(settings.keys)
         app = web.Application(middlewares=[edge.handle])
         app.on_response_prepare.append(without_server)
@@ -106,15 +107,21 @@ class Api:
 
     async def close(self, lifetime: Lifetime) -> None:
         """Take no new connection, answer what is in flight within the grace period, close."""
-        closing = asyncio.ensure_future(self._runner.cleanup())
+        closing = asyncio.ensure_future(self._close())
         over = asyncio.ensure_future(lifetime.grace_over.wait())
         try:
             await asyncio.wait((closing, over), return_when=asyncio.FIRST_COMPLETED)
         finally:
             over.cancel()
-            if not closing.done():
-                closing.cancel()
+            closing.cancel()
         await asyncio.wait((closing,))
+
+    async def _close(self) -> None:
+        for site in self._runner.sites:
+            await site.stop()
+        # The runner stops reading at once, which would cut the bodies that are still coming in.
+        await self._edge.idle()
+        await self._runner.cleanup()
 
 
 async def _expect_nothing(_request: web.Request) -> None:

@@ -51,7 +51,7 @@ _SHORTEST_WAIT_MS: Final = 200
 _LONGEST_WAIT_MS: Final = 60_000
 _UNKNOWN_WAIT_MS: Final = 1_000
 #: How long a message with a strike waits while another one is in flight here.
-_STRUCK_WAIT_MS: Final = 1_000
+_STRUCK_WAIT_MS: Final = 250
 
 log = get_logger()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.domain.message import Attempt, Reason, RecipientResult, RouteStep
@@ -100,6 +100,23 @@ def _blames_message(verdict: Verdict) -> bool:
     if verdict.enhanced_code is None:
         return verdict.smtp_code is None
     return verdict.enhanced_code.split(".")[1] in {"6", "7"}
+
+
+def legible(verdict: Verdict) -> Verdict:
+    """Return a verdict with words that every codec takes: what a provider said need not be Unicode."""
+    if verdict.detail.isascii() and not verdict.recipients and (verdict.provider_message_id or "").isascii():
+        return verdict
+    accepted_as = verdict.provider_message_id
+    return replace(
+        verdict,
+        detail=_legible(verdict.detail),
+        provider_message_id=None if accepted_as is None else _legible(accepted_as),
+        recipients=tuple(replace(share, detail=_legible(share.detail)) for share in verdict.recipients),
+    )
+
+
+def _legible(words: str) -> str:
+    return words if words.isascii() else words.encode("utf-8", "replace").decode()
 
 
 def attempt_of(

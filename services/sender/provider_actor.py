@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from services.sender.account import Account
 from services.sender.delivery import Delivery
-from services.sender.judgement import attempt_of
+from services.sender.judgement import attempt_of, legible
 from services.sender.mailbox import Mailbox
 from services.sender.transport.channel import Channel
 from shared.domain.errors import QueueError
@@ -167,7 +167,7 @@ class ProviderActor:
             parcel = await self._parcel(delivery, begun)
         except QueueError as error:
             return Verdict(Outcome.TEMPORARY, f"the content could not be read: {error}")
-        return await self._channel.deliver(parcel)
+        return legible(await self._channel.deliver(parcel))
 
     async def _parcel(self, delivery: Delivery, begun: Begun) -> Parcel:
         if delivery.parcel is None:

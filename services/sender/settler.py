@@ -11,7 +11,7 @@ from typing import Final
 
 from services.sender.delivery import Delivery
 from services.sender.mailbox import Mailbox
-from shared.domain.errors import QueueError
+from shared.domain.errors import AnswerLost, QueueError, QueueFull, Unavailable
 from shared.domain.states import FINAL, RecipientState
 from shared.queue.leases import Leases, Release, Settled, Settlement
 from shared.runtime.logs import get_logger
@@ -53,28 +53,51 @@ class Settler:
         await asyncio.gather(*(self._write_shard(shard, items) for (shard, _), items in by_shard.items()))
 
     async def _write_shard(self, shard: int, items: Sequence[tuple[Delivery, Settlement | Release]]) -> None:
-        settlements = [wish for _, wish in items if isinstance(wish, Settlement)]
-        releases = [wish for _, wish in items if isinstance(wish, Release)]
         loop = asyncio.get_running_loop()
         pause, started = _PAUSE_SECONDS, loop.time()
         while True:
             try:
-                if settlements:
-                    answers = await self._leases.settle(shard, settlements)
-                else:
-                    answers = await self._leases.release(shard, releases)
-            except QueueError as error:
+                script, answers = await self._call(shard, [wish for _, wish in items])
+            except (Unavailable, AnswerLost, QueueFull) as error:
                 # What is known of these messages must not get lost: their tokens make a repetition harmless.
                 log.warning("settle_failed", shard=shard, count=len(items), error=str(error))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            except Exception as defect:
+                await self._write_singly(shard, items, defect)
+                return
             else:
                 break
-        script = "settle" if settlements else "release"
         for (delivery, _), answer in zip(items, answers, strict=True):
             self._report(script, delivery, answer)
             self._done(delivery, answer)
         log.info("batch_settled", shard=shard, count=len(items), seconds=round(loop.time() - started, 4))
+
+    async def _call(self, shard: int, wishes: Sequence[Settlement | Release]) -> tuple[str, list[Settled]]:
+        settlements = [wish for wish in wishes if isinstance(wish, Settlement)]
+        if settlements:
+            return "settle", await self._leases.settle(shard, settlements)
+        return "release", await self._leases.release(shard, [wish for wish in wishes if isinstance(wish, Release)])
+
+    async def _write_singly(
+        self, shard: int, items: Sequence[tuple[Delivery, Settlement | Release]], defect: Exception
+    ) -> None:
+        """Find the one outcome that cannot be written, so that the others can.
+
+        What Redis itself refuses may be mended there, and is tried again later; what cannot even
+        be asked for is given up: its lease runs out.
+        """
+        if len(items) > 1:
+            for item in items:
+                await self._write_shard(shard, [item])
+            return
+        (item,) = items
+        delivery = item[0]
+        log.error("task_crashed", task=f"settle/{delivery.lease.id}", error=repr(defect), exc_info=defect)
+        if isinstance(defect, QueueError):
+            asyncio.get_running_loop().call_later(_LONGEST_PAUSE_SECONDS, self.mailbox.put, item)
+        else:
+            self._done(delivery, Settled("stale", None))
 
     def _report(self, script: str, delivery: Delivery, answer: Settled) -> None:
         if answer.status in {"stale", "gone"}:

@@ -4,7 +4,8 @@ A plug-in is a distribution with an entry point in the group `reliable_email.pro
 as its kind, that points to a class with the members of `Adapter`. Its `Options` is a frozen
 dataclass whose fields are the kind's keys: none that all providers share, each with a text under
 it, and with "Example: `key = value`" in the text where it has no default. Where keys contradict
-each other, `Options` raises ConfigurationError with faults placed by the key's name.
+each other, `Options` raises ConfigurationError with faults placed by the key's name. It extends
+the `Options` of a built-in kind, which decides how the plug-in's requests travel.
 
 A built-in kind cannot be replaced: mail would go another way because a package was installed.
 """

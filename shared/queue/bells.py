@@ -47,13 +47,19 @@ async def _listen_to(server: Server, channels: dict[str, int], ear: Ear) -> None
     connection: Any = server.connect()
     try:
         await connection.connect()
-        await connection.send_command("SSUBSCRIBE", *channels, check_health=False)
-        ear(None, "")
+        # One command for each channel: a cluster refuses several slots in one, also where one server holds them.
+        packed = connection.pack_commands([("SSUBSCRIBE", channel) for channel in channels])
+        await connection.send_packed_command(packed, check_health=False)
+        unheard = set(channels)
         while True:
             async with asyncio.timeout(_SILENCE_SECONDS):
                 message = await connection.read_response(timeout=math.inf, disable_decoding=True)
             if message[0] == b"smessage":
                 ear(channels[message[1].decode()], message[2].decode())
+            elif message[0] == b"ssubscribe":
+                unheard.discard(message[1].decode())
+                if not unheard:
+                    ear(None, "")
             elif message[0] == b"sunsubscribe":
                 raise ResponseError("the slot moved to another server")
     finally:

@@ -224,9 +224,7 @@ def _recipient(told: bytes) -> RecipientStatus:
 def _events(message_id: str, record: Fields, state: State, history: Sequence[bytes]) -> tuple[HistoryEvent, ...]:
     """Return the changes of state; the first and the last are not stored, for they follow from the record."""
     created = int(record[b"created"].partition(b"-")[0])
-    send = _int(record, b"send")
-    first = State.SCHEDULED if send is not None and send > created else State.QUEUED
-    events = [_event(message_id, first, created, 0)]
+    events = [_event(message_id, _first_state(record, created), created, 0)]
     for entry in history:
         between, at, attempt = entry.decode().split(" ")
         events.append(_event(message_id, between, int(at), int(attempt)))
@@ -234,6 +232,13 @@ def _events(message_id: str, record: Fields, state: State, history: Sequence[byt
     if finished is not None:
         events.append(_event(message_id, state, finished, _int(record, b"attempts") or 0))
     return tuple(events[-KEPT_EVENTS:])
+
+
+def _first_state(record: Fields, created: int) -> State:
+    """Return how a message began. It is only stored where its send time was changed."""
+    if b"first" in record:
+        return State(record[b"first"].decode())
+    return State.SCHEDULED if (_int(record, b"send") or 0) > created else State.QUEUED
 
 
 def _event(message_id: str, state: str, at: int, attempt: int) -> HistoryEvent:

@@ -101,6 +101,7 @@ class Message:
     reason: str | None = None
     finished: int | None = None
     requeues: int = 0
+    first: State | None = None
     dropped: bool = False
 
     @property
@@ -114,6 +115,15 @@ class Message:
     @property
     def flow(self) -> str:
         return f"{self.pool}:{self.priority}"
+
+    @property
+    def accepted_at(self) -> int:
+        return int(self.created.partition("-")[0])
+
+    @property
+    def first_told(self) -> State:
+        """How it began, as it is told: after a step backwards of the clock a short wait goes unseen."""
+        return self.first or (State.SCHEDULED if (self.send or 0) > self.accepted_at else State.QUEUED)
 
     @property
     def place(self) -> str:
@@ -175,7 +185,7 @@ class Message:
             "attempts": self.attempts or None, "started": self.started, "settled": self.settled,
             "rounds": self.rounds or None, "since": self.counted_since, "strikes": self.strikes or None,
             "waiting": self.waiting, "prefer": self.prefer, "refused": self.refused, "cancel": self.cancel,
-            "reason": self.reason, "finished": self.finished, "requeues": self.requeues or None,
+            "first": self.first, "reason": self.reason, "finished": self.finished, "requeues": self.requeues or None,
         }  # fmt: skip
         marks = {
             "fail": self.fails_on_doubt, "doubt": self.doubt, "duplicate": self.duplicate,
@@ -460,7 +470,7 @@ class Shard:
 
     def _go_on(self, message: Message, wish: Call, call: Call) -> None:
         if "all" in wish:
-            self._end(message, RecipientState(wish["all"]), orjson.loads(wish["told"]), wish.get("reason"))
+            self._end(message, RecipientState(wish["all"]), _told_of_all(wish), wish.get("reason"))
         elif not message.pending:
             self._end(message, RecipientState.FAILED, None, wish.get("reason"))
         elif message.cancel is not None:
@@ -488,11 +498,12 @@ class Shard:
     def _settle_late(self, message: Message, wish: Call) -> None:
         message.closed[-1] = wish["attempt"]
         if "all" in wish:
-            reached = wish.get("to")
-            if reached is None:
-                self._end(message, RecipientState.SENT, orjson.loads(wish["told"]), None)
+            reached = orjson.loads(wish["attempt"].partition("\n")[0])["recipients"]
+            if set(message.pending) <= set(reached):
+                self._end(message, RecipientState.SENT, _told_of_all(wish), None)
                 return
-            message.decide_some((recipient, wish["all"], wish["told"]) for recipient in reached)
+            for recipient in reached:
+                message.decide(recipient, End(RecipientState.SENT, _told_of_all(wish)))
         message.decide_some(wish.get("some"))
         if not message.pending:
             self._end(message, RecipientState.FAILED, None, wish.get("reason"))
@@ -684,6 +695,7 @@ class Shard:
 
     def _change_times(self, message: Message, call: Call) -> None:
         if "send" in call:
+            message.first = message.first_told
             message.send = call["send"] or self.now
             if message.ttl is not None and "expires" not in call:
                 message.expires = max(self.now, message.send) + message.ttl
@@ -804,6 +816,10 @@ class Shard:
                 "number": str(sender.number), "token": sender.token, "ids": " ".join(sender.ids)
             }  # fmt: skip
         return {name: value for name, value in stored.items() if value}
+
+
+def _told_of_all(wish: Call) -> Any:
+    return orjson.loads(wish.get("told", "null"))
 
 
 _TOLD: Final = ("created", "send", "expires", "flow", "domain")

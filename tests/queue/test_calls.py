@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
 import pytest
 
-from shared.domain.errors import ScriptDefect, Unavailable
+from shared.domain.errors import QueueFull, ScriptDefect
 from shared.domain.states import State
 from shared.queue.core import MAX_CALL_BYTES, MAX_MESSAGES, in_batches
 from shared.queue.script import names
@@ -88,13 +90,6 @@ async def test_a_clock_that_stepped_is_learned_anew(scenario: Scenario, step: in
     assert abs(server.now_ms() - START) < 10 * SECOND
 
 
-async def test_a_caller_whose_patience_is_over_before_it_reaches_redis_is_told_so(scenario: Scenario) -> None:
-    call = scenario.queue.core.call("submit", scenario.tag, {"messages": [], "idempotency_ms": 1})
-    await scenario.queue.core.caller.run(call)
-    with pytest.raises(Unavailable):
-        await scenario.queue.core.caller.run(call, seconds=-1)
-
-
 async def test_a_server_that_forgot_the_scripts_is_told_them_again(scenario: Scenario) -> None:
     await scenario.redis("SCRIPT", "FLUSH")
     message_id = await scenario.submit()
@@ -115,6 +110,38 @@ async def test_a_script_that_fails_is_a_defect_with_its_name(scenario: Scenario)
             await scenario.lease()
     finally:
         await scenario.redis("UNLINK", f"{scenario.tag}:ready:default:normal")
+
+
+@asynccontextmanager
+async def full_memory(scenario: Scenario) -> AsyncIterator[None]:
+    """Leave the server no memory for a while."""
+    await scenario.redis("CONFIG", "SET", "maxmemory", "1")
+    try:
+        yield
+    finally:
+        await scenario.redis("CONFIG", "SET", "maxmemory", "0")
+
+
+@pytest.mark.parametrize("name", sorted(set(names()) - {"submit", "meta"}))
+async def test_a_full_memory_hinders_nothing_that_moves_or_ends_or_reads(scenario: Scenario, name: str) -> None:
+    async with full_memory(scenario):
+        await scenario.call(name, **ARGUMENTS[name])
+
+
+@pytest.mark.parametrize("name", ["submit", "meta"])
+async def test_a_full_memory_refuses_what_adds(scenario: Scenario, name: str) -> None:
+    async with full_memory(scenario):
+        with pytest.raises(QueueFull, match=name):
+            await scenario.call(name, **ARGUMENTS[name])
+
+
+async def test_a_full_queue_drains(scenario: Scenario) -> None:
+    message_id = await scenario.submit(expires_at=START + HOUR)
+    async with full_memory(scenario):
+        lease = await scenario.leased(message_id)
+        assert (await scenario.begin(lease)).status == "begun"
+        assert (await scenario.settle(lease)).state is State.SENT
+        assert await scenario.queue.chores.trim(0, finished_ms=0, failed_ms=0) == 1
 
 
 def test_a_batch_is_bounded_by_number_and_size_and_never_empty() -> None:

@@ -12,6 +12,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from typing import Any, Final, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from shared.domain.errors import AnswerLost, QueueError
 from shared.domain.message import Acceptance, Attempt, OnAmbiguous, Priority, Reason, Record, RouteStep, Submission
@@ -32,15 +33,25 @@ from shared.queue.owners import Change
 from shared.queue.submissions import Bounds, Prepared
 from tests.queue.conftest import TEST_CLOCK
 from tests.queue.model import Message, Shard
-from tests.queue.scenario import AMBIGUOUS_DELAY_MS, DAY, HOUR, LEASE_MS, MAX_AGE_MS, MAX_ROUNDS, MINUTE, START, envelope
-from tests.queue.watched import StillTime, Trouble, Watch, WatchedScripts, differences, load, watched_core
+from tests.queue.scenario import (
+    AMBIGUOUS_DELAY_MS,
+    DAY,
+    HOUR,
+    LEASE_MS,
+    MAX_AGE_MS,
+    MAX_ROUNDS,
+    MINUTE,
+    START,
+    envelope,
+)
+from tests.queue.watched import Sent, StillTime, Trouble, Watch, WatchedScripts, differences, load, watched_core
 from tests.redis_server import IN_MEMORY, RedisServer
 
 T = TypeVar("T")
 
 POOLS: Final = ("default", "other")
 PROVIDERS: Final = ("relay", "ses-eu")
-TENANTS: Final = ("default", "default", "default", "other")
+TENANTS: Final = (*["default"] * 9, "other")
 PRIORITIES: Final = (Priority.NORMAL, Priority.CRITICAL, Priority.BULK)
 #: The clocks of two machines differ by no more, and so the shared one never goes back further.
 SKEW_MS: Final = 5_000
@@ -79,7 +90,12 @@ def some(strategy: st.SearchStrategy[T], most: int) -> st.SearchStrategy[list[T]
 
 
 hands = at_machine(lambda machine: machine.hands_likely())
-ids = at_machine(lambda machine: machine.ids)
+unbegun = at_machine(lambda machine: machine.hands_likely(are_open=False))
+in_flight = at_machine(lambda machine: machine.hands_likely(are_open=True))
+lost = at_machine(lambda machine: machine.hands_lost() or machine.hands)
+waiting = at_machine(lambda machine: machine.ids_likely(are_live=True))
+ended = at_machine(lambda machine: machine.ids_likely(are_live=False))
+outcomes = st.sampled_from(sorted(Outcome))
 shards = at_machine(lambda machine: range(machine.queue.core.shards))
 limits = st.sampled_from([250, 1, 2])
 instants = at_machine(lambda machine: [machine.now + ahead for ahead in (MINUTE, 1, HOUR, 0, -MINUTE)])
@@ -97,7 +113,9 @@ submitted = st.fixed_dictionaries(
     optional={
         "send": st.one_of(instants.map(lambda at: ("send_at", at)), durations.map(lambda ms: ("delay_ms", ms))),
         "end": st.one_of(
-            instants.map(lambda at: ("expires_at", at)), st.sampled_from([MINUTE, 1, HOUR]).map(lambda ms: ("ttl_ms", ms))
+            st.just(("ttl_ms", DAY)),
+            st.sampled_from([MINUTE, 1, HOUR]).map(lambda ms: ("ttl_ms", ms)),
+            instants.map(lambda at: ("expires_at", at)),
         ),
         "key": st.tuples(st.sampled_from("ab"), st.sampled_from("xxy")),
     },
@@ -111,6 +129,49 @@ flows = st.lists(
     max_size=6,
     unique_by=lambda request: (request.pool, request.priority),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that can be done: how often, when at all, and with which arguments."""
+
+    weight: int
+    when: Callable[[Any], Any]
+    arguments: st.SearchStrategy[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Step:
+    """One action with its arguments."""
+
+    name: str
+    arguments: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"
+
+
+ACTIONS: Final[dict[str, Action]] = {}
+
+Method = TypeVar("Method", bound=Callable[..., None])
+
+
+def action(
+    weight: int, *, when: Callable[[Any], Any] = lambda _: True, **arguments: st.SearchStrategy[Any]
+) -> Callable[[Method], Method]:
+    """Declare that the search may do what a method does."""
+
+    def declare(method: Method) -> Method:
+        ACTIONS[method.__name__] = Action(weight, when, st.fixed_dictionaries(arguments))
+        return method
+
+    return declare
+
+
+def steps() -> st.SearchStrategy[Step]:
+    """Return a strategy for the next step. Hypothesis' own choice of rules knows no weights."""
+    possible = at_machine(lambda machine: machine.possible())
+    return possible.flatmap(lambda name: ACTIONS[name].arguments.map(lambda arguments: Step(name, arguments)))
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -139,6 +200,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue = Queue.join(core, bounds=bounds, wall_ms=lambda: self.now)
         self.senders = [Leases(core, LEASE_MS, MAX_ROUNDS, MAX_AGE_MS, name) for name in "st"]
         self.watch.shards = {core.tag(shard): Shard(START) for shard in range(self.shards)}
+        self.absent: frozenset[str] = frozenset()
         self.ids: list[str] = []
         self.hands: list[Hand] = []
         self.run(self._begin())
@@ -191,16 +253,58 @@ class QueueMachine(RuleBasedStateMachine):
         message = self.model_of(hand.lease.id)
         return message is not None and message.token == hand.lease.token
 
-    def hands_likely(self) -> list[Hand]:
-        """Return all leases ever given, those that still hold more often."""
-        return [hand for hand in self.hands if self.is_current(hand)] * 4 + self.hands
+    def has_ended(self) -> bool:
+        """Return whether a message has ended and is still there."""
+        return any(not message.is_live for shard in self.watch.shards.values() for message in shard.messages.values())
 
-    def calls_likely(self) -> list[Any]:
-        return self.watch.sent[-6:] * 4 + self.watch.sent
+    def hands_likely(self, are_open: bool | None = None) -> list[Hand]:
+        """Return all leases ever given, those more often that still hold and are in flight or are not."""
+        holding = [hand for hand in self.hands if self.is_current(hand)]
+        return [hand for hand in holding if are_open in {None, hand.is_open}] * 8 + holding + self.hands
+
+    def hands_lost(self) -> list[Hand]:
+        """Return the leases that no longer hold although an attempt is in flight under them."""
+        return [hand for hand in self.hands if hand.is_open and not self.is_current(hand)]
+
+    def ids_likely(self, *, are_live: bool) -> list[str]:
+        """Return all ids ever made, those more often of messages that are live or are not."""
+        messages = [(id_, self.model_of(id_)) for id_ in self.ids]
+        return [id_ for id_, message in messages if message and message.is_live is are_live] * 8 + self.ids
+
+    def sent_likely(self) -> list[Sent]:
+        """Return all calls ever sent, the latest more often."""
+        return self.watch.sent[-8:] * 4 + self.watch.sent
+
+    def instants_ahead(self) -> list[int]:
+        """Return when something next becomes due, runs out, or may be dropped."""
+        instants = set()
+        for shard in self.watch.shards.values():
+            for message in shard.messages.values():
+                ends = message.finished or 0
+                instants |= {message.position, message.expires or 0, ends + HOUR, ends + DAY, ends + 2 * DAY}
+        return [instant for instant in sorted(instants) if instant > self.now][:6] or [self.now + MINUTE]
 
     # The frontend
 
-    @rule(wishes=some(submitted, 4), loses_pieces=st.integers(0, 9).map(lambda number: number == 9))
+    @initialize(
+        absent=st.frozensets(st.deferred(lambda: st.sampled_from(sorted(ACTIONS))), max_size=8),
+        wishes=st.lists(submitted, min_size=2, max_size=6),
+    )
+    def start(self, absent: frozenset[str], wishes: list[dict[str, Any]]) -> None:
+        """Begin with some messages; some things never happen in this run, so that others happen more often."""
+        self.absent = absent
+        self.submit(wishes, loses_pieces=False)
+
+    @rule(step=st.deferred(steps))
+    def do(self, step: Step) -> None:
+        getattr(self, step.name)(**step.arguments)
+
+    def possible(self) -> list[str]:
+        """Return what can be done now, each as often as it weighs."""
+        likely = [name for name, action in ACTIONS.items() if name not in self.absent and action.when(self)]
+        return [name for name in likely for _ in range(ACTIONS[name].weight)] or ["look"]
+
+    @action(4, wishes=some(submitted, 4), loses_pieces=st.integers(0, 9).map(lambda number: number == 9))
     def submit(self, wishes: list[dict[str, Any]], loses_pieces: bool) -> None:
         shard = self.queue.submissions.flush_shard()
         batch = [self._prepare(wish, shard) for wish in wishes]
@@ -238,7 +342,14 @@ class QueueMachine(RuleBasedStateMachine):
 
     # The sender
 
-    @rule(which=st.integers(0, 1), shard=shards, flows=flows, count=st.integers(1, 6), room=st.sampled_from([10**6, 600]))
+    @action(
+        3,
+        which=st.integers(0, 1),
+        shard=shards,
+        flows=flows,
+        count=st.integers(1, 6),
+        room=st.sampled_from([10**6, 600]),
+    )
     def lease(self, which: int, shard: int, flows: list[FlowRequest], count: int, room: int) -> None:
         sender = self.senders[which]
         leased = self.ask(sender.lease(shard, flows, count=count, held_bytes=room))
@@ -247,9 +358,20 @@ class QueueMachine(RuleBasedStateMachine):
                 self._check_lease(lease)
                 self.hands.append(Hand(lease, sender))
 
-    @rule(which=st.integers(0, 1), shard=shards)
-    def lease_everything(self, which: int, shard: int) -> None:
-        self.lease(which, shard, [FlowRequest(pool, priority, 9) for pool in POOLS for priority in PRIORITIES], 250, 10**6)
+    @action(7, which=st.integers(0, 1), shard=shards, answers=some(st.tuples(outcomes, st.integers(0, 2)), 6))
+    def work(self, which: int, shard: int, answers: list[tuple[Outcome, int]]) -> None:
+        """Do what a sender does all day: lease what there is, begin it, and settle what was answered."""
+        before = len(self.hands)
+        self.lease(
+            which, shard, [FlowRequest(pool, priority, 9) for pool in POOLS for priority in PRIORITIES], 250, 10**6
+        )
+        if mine := self.hands[before:]:
+            self.begin(mine, PROVIDERS[0])
+            answered = [
+                (hand, outcome, bool(how)) for hand, (outcome, how) in zip(mine, answers, strict=False) if how < 2
+            ]
+            if answered:
+                self.settle(answered)
 
     def _check_lease(self, lease: Lease) -> None:
         message = self.model_of(lease.id)
@@ -257,7 +379,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert (lease.token, lease.priority, lease.pool) == (message.token, message.priority, message.pool)
         assert lease.pending == tuple(message.pending)
         assert (lease.size_bytes, lease.pieces, lease.ready_at) == (message.size, message.pieces, message.ready)
-        assert lease.waits_since == max(int(message.created.partition("-")[0]), message.send or 0)
+        assert lease.waits_since == max(message.accepted_at, message.send or 0)
         assert (lease.attempts, lease.rounds, lease.requeues) == (message.attempts, message.rounds, message.requeues)
         assert lease.strikes == message.strikes
         assert " ".join(sorted(lease.refused)) == (message.refused or "")
@@ -268,8 +390,7 @@ class QueueMachine(RuleBasedStateMachine):
         route = (RouteStep(hand.provider, chosen=True, code="best"),)
         return Attempt(hand.number, hand.provider, self.now, 12, outcome, recipients=hand.pending, route=route)
 
-    @precondition(lambda machine: machine.hands)
-    @rule(chosen=some(hands, 3), provider=st.sampled_from(PROVIDERS))
+    @action(4, when=lambda machine: machine.hands, chosen=some(unbegun, 3), provider=st.sampled_from(PROVIDERS))
     def begin(self, chosen: list[Hand], provider: str) -> None:
         """Begin the next attempt of each; what was in flight before has found a provider that was down."""
         shard = chosen[0].lease.shard
@@ -288,8 +409,7 @@ class QueueMachine(RuleBasedStateMachine):
         for hand in mine:
             hand.closed, hand.decided = None, ()
 
-    @precondition(lambda machine: machine.hands)
-    @rule(hand=hands, take=st.integers(1, 2))
+    @action(3, when=lambda machine: machine.hands, hand=in_flight, take=st.integers(1, 2))
     def fail_over_from_a_part(self, hand: Hand, take: int) -> None:
         """Begin anew for those whom the provider in flight has not decided."""
         if hand.is_open and len(hand.pending) > take:
@@ -299,8 +419,7 @@ class QueueMachine(RuleBasedStateMachine):
             hand.is_open = False
             self.begin([hand], PROVIDERS[1])
 
-    @precondition(lambda machine: machine.hands)
-    @rule(hand=hands, times=st.integers(2, 60))
+    @action(1, when=lambda machine: machine.hands, hand=in_flight, times=st.integers(2, 60))
     def fail_over_often(self, hand: Hand, times: int) -> None:
         """Try one provider after the other, all in one call."""
         if self.is_current(hand) and hand.is_open:
@@ -317,8 +436,7 @@ class QueueMachine(RuleBasedStateMachine):
             return Decided(recipient, RecipientState.FAILED, None, None, Reason("recipient_rejected", "no such user"))
         return Decided(recipient, RecipientState.SENT, hand.provider, f"id-{recipient}")
 
-    @precondition(lambda machine: machine.hands)
-    @rule(chosen=some(st.tuples(hands, st.sampled_from(sorted(Outcome)), st.booleans()), 3))
+    @action(6, when=lambda machine: machine.hands, chosen=some(st.tuples(in_flight, outcomes, st.booleans()), 3))
     def settle(self, chosen: list[tuple[Hand, Outcome, bool]]) -> None:
         shard = chosen[0][0].lease.shard
         wishes = [
@@ -328,6 +446,17 @@ class QueueMachine(RuleBasedStateMachine):
         ]
         if wishes:
             self.ask(chosen[0][0].sender.settle(shard, wishes))
+
+    @action(
+        4,
+        when=lambda machine: machine.hands_lost(),
+        hand=lost,
+        outcome=st.sampled_from([Outcome.ACCEPTED, Outcome.PARTIAL]),
+        whole=st.booleans(),
+    )
+    def speak_late(self, hand: Hand, outcome: Outcome, whole: bool) -> None:
+        """Bring a verdict whose lease was lost."""
+        self.settle([(hand, outcome, whole)])
 
     def _settlement(self, hand: Hand, outcome: Outcome, fails: bool) -> Settlement:
         attempt = self._attempt(hand, outcome)
@@ -368,16 +497,16 @@ class QueueMachine(RuleBasedStateMachine):
             case _:
                 return Settlement(hand.lease, attempt, delay_ms=1_000, waiting="rate_limited")
 
-    @precondition(lambda machine: machine.hands)
-    @rule(chosen=some(hands, 3))
+    @action(2, when=lambda machine: machine.hands, chosen=some(hands, 3))
     def extend(self, chosen: list[Hand]) -> None:
         shard = chosen[0].lease.shard
         leases = [hand.lease for hand in chosen if hand.lease.shard == shard]
         self.ask(chosen[0].sender.extend(shard, leases))
 
-    @precondition(lambda machine: machine.hands)
-    @rule(
-        chosen=some(hands, 3),
+    @action(
+        3,
+        when=lambda machine: machine.hands,
+        chosen=some(unbegun, 3),
         how=st.sampled_from(
             [
                 {},
@@ -395,52 +524,47 @@ class QueueMachine(RuleBasedStateMachine):
 
     # The scheduler
 
-    @rule(shard=shards, limit=limits)
-    def promote(self, shard: int, limit: int) -> None:
-        self.ask(self.queue.chores.promote(shard, limit))
+    @action(6, shard=shards, limit=limits)
+    def sweep(self, shard: int, limit: int) -> None:
+        for chore in (self._promote, self._expire, self._reap):
+            self.ask(chore(shard, limit))
 
-    @rule(shard=shards, limit=limits)
-    def reap(self, shard: int, limit: int) -> None:
-        bounds = {"ambiguous_delay_ms": AMBIGUOUS_DELAY_MS, "max_rounds": MAX_ROUNDS, "max_age_ms": MAX_AGE_MS}
-        self.ask(self.queue.chores.reap(shard, **bounds, limit=limit))
+    @action(2, shard=shards, limit=limits, which=st.integers(0, 2))
+    def do_one_chore(self, shard: int, limit: int, which: int) -> None:
+        self.ask((self._promote, self._reap, self._expire)[which](shard, limit))
 
-    @rule(shard=shards, limit=limits)
-    def expire(self, shard: int, limit: int) -> None:
-        self.ask(self.queue.chores.expire(shard, limit))
-
-    @rule(shard=shards, limit=limits)
-    def drop_content(self, shard: int, limit: int) -> None:
+    @action(2, when=lambda machine: machine.has_ended(), shard=shards, limit=limits)
+    def drop(self, shard: int, limit: int) -> None:
         self.ask(self.queue.chores.drop_content(shard, keep_ms=HOUR, limit=limit))
-
-    @rule(shard=shards, limit=limits)
-    def trim(self, shard: int, limit: int) -> None:
         self.ask(self.queue.chores.trim(shard, finished_ms=DAY, failed_ms=2 * DAY, limit=limit))
+
+    def _promote(self, shard: int, limit: int) -> Coroutine[Any, Any, Any]:
+        return self.queue.chores.promote(shard, limit)
+
+    def _expire(self, shard: int, limit: int) -> Coroutine[Any, Any, Any]:
+        return self.queue.chores.expire(shard, limit)
+
+    def _reap(self, shard: int, limit: int) -> Coroutine[Any, Any, Any]:
+        bounds = {"ambiguous_delay_ms": AMBIGUOUS_DELAY_MS, "max_rounds": MAX_ROUNDS, "max_age_ms": MAX_AGE_MS}
+        return self.queue.chores.reap(shard, **bounds, limit=limit)
 
     # The owner
 
-    @precondition(lambda machine: machine.ids)
-    @rule(chosen=some(ids, 4))
+    @action(3, chosen=some(waiting, 3))
     def cancel(self, chosen: list[str]) -> None:
         self.ask(self.queue.owners.cancel(chosen))
 
-    @precondition(lambda machine: machine.ids)
-    @rule(chosen=some(ids, 4))
+    @action(4, when=lambda machine: machine.has_ended(), chosen=some(ended, 3))
     def requeue(self, chosen: list[str]) -> None:
         self.ask(self.queue.owners.requeue(chosen))
 
-    @precondition(lambda machine: any((message := machine.model_of(id_)) and not message.is_live for id_ in machine.ids))
-    @rule()
-    def requeue_everything(self) -> None:
-        self.ask(self.queue.owners.requeue(self.ids))
-
-    @precondition(lambda machine: machine.ids)
-    @rule(chosen=some(ids, 2))
+    @action(1, when=lambda machine: machine.has_ended(), chosen=some(ended, 2))
     def delete(self, chosen: list[str]) -> None:
         self.ask(self.queue.owners.delete(chosen))
 
-    @precondition(lambda machine: machine.ids)
-    @rule(
-        message_id=ids,
+    @action(
+        3,
+        message_id=waiting,
         send_at=st.one_of(st.just("keep"), st.none(), instants),
         expires_at=st.one_of(st.just("keep"), st.none(), instants),
         priority=st.one_of(st.none(), st.sampled_from(PRIORITIES)),
@@ -449,7 +573,7 @@ class QueueMachine(RuleBasedStateMachine):
     def change(self, message_id: str, **fields: Any) -> None:
         self.ask(self.queue.owners.change(message_id, Change(**fields)))
 
-    @rule(source=st.sampled_from(POOLS), limit=st.sampled_from([250, 4]), steps=st.integers(1, 40))
+    @action(1, source=st.sampled_from(POOLS), limit=st.sampled_from([250, 4]), steps=st.integers(1, 40))
     def move(self, source: str, limit: int, steps: int) -> None:
         (target,) = {*POOLS} - {source}
         cursor = None
@@ -461,33 +585,47 @@ class QueueMachine(RuleBasedStateMachine):
 
     # The network and the clock
 
-    @rule(trouble=st.sampled_from(Trouble))
+    @action(3, trouble=st.sampled_from(Trouble))
     def trouble_ahead(self, trouble: Trouble) -> None:
         self.watch.trouble = trouble
 
-    @precondition(lambda machine: machine.watch.sent)
-    @rule(sent=at_machine(lambda machine: machine.calls_likely()))
-    def arrive_again(self, sent: Any) -> None:
+    @action(6, when=lambda machine: machine.watch.sent, sent=at_machine(lambda machine: machine.sent_likely()))
+    def arrive_again(self, sent: Sent) -> None:
         """Let a call arrive once more, as it was sent, whenever that was."""
         self.ask(self.queue.core.plain(sent.tag, [sent.command]))
 
-    @rule(by=st.sampled_from([1, 999, 5_000, 30_000, LEASE_MS, LEASE_MS, 90_000, HOUR, 11 * HOUR, DAY, 2 * DAY]))
-    def go_on(self, by: int) -> None:
-        self.now += by
+    @action(8, instant=at_machine(lambda machine: machine.instants_ahead()), more=st.sampled_from([0, 0, -1, 1]))
+    def go_on(self, instant: int, more: int) -> None:
+        """Let time pass until something is due, almost or just now."""
+        self._let_pass(max(1, instant + more - self.now))
+
+    @action(1, by=st.sampled_from([1, 999, 5_000, 30_000, LEASE_MS, HOUR, 11 * HOUR, DAY]))
+    def wait(self, by: int) -> None:
+        self._let_pass(by)
+
+    def _let_pass(self, milliseconds: int) -> None:
+        self.now += milliseconds
         self.latest = max(self.latest, self.now)
         self.run(self._set_clocks())
 
-    @rule(by=st.sampled_from([1, 700, 2_500]))
+    @action(1, by=st.sampled_from([1, 700, 2_500]))
     def step_back(self, by: int) -> None:
         self.now = max(self.now - by, self.latest - SKEW_MS)
         self.run(self._set_clocks())
 
     # What must always be so
 
-    @precondition(lambda machine: machine.ids)
-    @rule(message_id=ids)
-    def look(self, message_id: str) -> None:
-        """A reader sees what the model says."""
+    @action(
+        2, states=st.sampled_from([FINAL, (State.FAILED, State.PARTLY_SENT), (State.SENT,)]), limit=st.integers(1, 3)
+    )
+    def look(self, states: tuple[State, ...], limit: int) -> None:
+        """Readers see what the model says."""
+        for message_id in self.ids:
+            self._look_at(message_id)
+        self._look_at_depths()
+        self._look_at_ended(states, limit)
+
+    def _look_at(self, message_id: str) -> None:
         message = self.model_of(message_id)
         record = self.run(self.queue.views.read(message_id))
         if message is None or message.tenant != "default":
@@ -496,9 +634,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert record is not None
             assert seen(record) == expected(message)
 
-    @rule()
-    def count(self) -> None:
-        """The depths tell how many messages stand where, and what the last minute brought."""
+    def _look_at_depths(self) -> None:
         depths = self.run(self.queue.views.depths())
         for state in State:
             every = [message for shard in self.watch.shards.values() for message in shard.messages.values()]
@@ -508,9 +644,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert depths.accepted_per_second == sum(rate["accepted"] for rate in rates) / 60
         assert depths.sent_per_second == sum(rate["sent"] for rate in rates) / 60
 
-    @rule(states=st.sampled_from([FINAL, (State.FAILED, State.PARTLY_SENT), (State.SENT,)]), limit=st.integers(1, 3))
-    def list_what_ended(self, states: tuple[State, ...], limit: int) -> None:
-        """Pages show every ended message of ours once, the newest first."""
+    def _look_at_ended(self, states: tuple[State, ...], limit: int) -> None:
         found: list[tuple[int, str]] = []
         after = None
         while True:
@@ -552,9 +686,12 @@ def seen(record: Record) -> dict[str, Any]:
 
 def expected(message: Message) -> dict[str, Any]:
     """Return what a reader must see of a message."""
-    everyone = RecipientState.PENDING if message.is_live else RecipientState(message.state) if not message.ends else None
+    everyone = (
+        RecipientState.PENDING if message.is_live else RecipientState(message.state) if not message.ends else None
+    )
     ends = [message.ends[number].state if number in message.ends else everyone for number in range(message.recipients)]
-    created = int(message.created.partition("-")[0])
+    created = message.accepted_at
+    first = message.events[0].state if created == message.events[0].at else message.first_told
     events = [(event.state, event.at, event.attempts or None) for event in message.events]
     return {
         "state": message.state,
@@ -566,7 +703,7 @@ def expected(message: Message) -> dict[str, Any]:
         "reason": message.reason,
         "recipients": ends,
         "attempts": [(told["number"], told["provider"], told["outcome"]) for told, _ in message.kept_attempts()],
-        "events": [(message.events[0].state, created, None), *events[1:]][-100:],
+        "events": [(first, created, None), *events[1:]][-100:],
     }
 
 

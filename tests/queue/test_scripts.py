@@ -8,16 +8,14 @@ from itertools import product
 
 import pytest
 
-from shared.domain.message import Priority
 from shared.domain.states import DEAD, LIVE, TRANSITIONS, RecipientState, State, Verb
 from shared.queue import Queue
 from shared.queue.core import Core
 from shared.queue.keys import provider_tag, service_tag, shard_tag, slot
 from shared.queue.leases import Decided
-from shared.queue.owners import Change, Done
 from shared.queue.script import Scripts, assemble, names, source_of
 from tests.queue.conftest import changed_texts
-from tests.queue.scenario import DAY, HOUR, LEASE_MS, MINUTE, SECOND, Scenario
+from tests.queue.scenario import MINUTE, Scenario
 
 READERS = {"read", "page", "depths", "examine", "census"}
 #: What adds is refused when memory is used up; what moves or ends something runs even then.
@@ -96,37 +94,6 @@ async def test_the_clock_is_that_of_the_server_in_milliseconds(queue: Queue) -> 
             ((now, *_),) = await core.plain(core.service_tag, [call.command(times[0], 60, whole=True)])
             times.append(int(now))
     assert times == sorted(times)
-
-
-async def test_a_full_memory_lets_what_is_there_drain(scenario: Scenario) -> None:
-    failed = await scenario.message_in(State.FAILED)
-    sent = await scenario.message_in(State.SENT)
-    lease = await scenario.submit_and_begin(ttl_ms=DAY)
-    queued, scheduled = await scenario.submit(), await scenario.submit(delay_ms=SECOND)
-    await scenario.submit(priority=Priority.BULK, ttl_ms=SECOND)
-    await scenario.redis("CONFIG", "SET", "maxmemory", "1")
-    try:
-        assert await scenario.queue.leases.extend(0, [lease]) == [True]
-        assert (await scenario.settle(lease)).state is State.SENT
-        assert (await scenario.release(await scenario.leased(queued), delay_ms=HOUR)).state is State.RETRYING
-        await scenario.advance(SECOND)
-        assert await scenario.promote() == [State.SCHEDULED]
-        assert (await scenario.begin(await scenario.leased(scheduled))).status == "begun"
-        await scenario.advance(LEASE_MS)
-        assert await scenario.reap() == [State.RETRYING]
-        assert (await scenario.queue.chores.expire(0)).states == (State.EXPIRED,)
-        assert (await scenario.queue.owners.change(scheduled, Change(priority=Priority.HIGH))).done is Done.DONE
-        assert await scenario.requeue(failed) is Done.DONE
-        assert (await scenario.queue.owners.move("default", "spare")).moved == 0
-        assert await scenario.cancel(scheduled) is Done.DONE
-        assert await scenario.queue.chores.drop_content(0, keep_ms=MINUTE) == 2
-        assert await scenario.delete(sent) is Done.DONE
-        assert await scenario.queue.chores.trim(0, finished_ms=0, failed_ms=0) == 3
-        assert len(await scenario.call("repair", ids=[failed])) == 1
-        await scenario.queue.processes.beat("sender", "a", {})
-        assert (await scenario.queue.providers.draw("relay", rate=1, burst=1, wanted=1)).granted == 1
-    finally:
-        await scenario.redis("CONFIG", "SET", "maxmemory", "0")
 
 
 async def test_everything_a_message_leaves_stands_in_the_keyspace_of_its_shard(scenario: Scenario) -> None:

@@ -53,7 +53,7 @@ class StillTime:
     perf_counter = monotonic
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Sent:
     """One call as it was sent."""
 

@@ -21,6 +21,9 @@ _RAN_WELL_SECONDS: Final = 60.0
 #: Beyond its own grace period, in which it is to end by itself.
 _OVERTIME_SECONDS: Final = 5.0
 
+#: Two that begin side by side would each restore the mask that the other had set.
+_ONE_AT_A_TIME: Final = asyncio.Lock()
+
 log = get_logger()
 
 
@@ -129,15 +132,17 @@ class Child:
 async def spawn(order: Order) -> asyncio.subprocess.Process:
     """Start a process that leaves Ctrl-C and the end of the terminal to `up`."""
     order.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with order.log.open("ab") as output, _blocked(signal.SIGINT, signal.SIGHUP):
-        return await asyncio.create_subprocess_exec(
-            *order.command,
-            stdin=order.stdin,
-            stdout=output,
-            stderr=output,
-            env=order.environ,
-            pass_fds=order.inherits,
-        )
+    with order.log.open("ab") as output:
+        async with _ONE_AT_A_TIME:
+            with _blocked(signal.SIGINT, signal.SIGHUP):
+                return await asyncio.create_subprocess_exec(
+                    *order.command,
+                    stdin=order.stdin,
+                    stdout=output,
+                    stderr=output,
+                    env=order.environ,
+                    pass_fds=order.inherits,
+                )
 
 
 @contextlib.contextmanager

@@ -131,8 +131,8 @@ class Household:
     async def _set_guard(self, pid: int) -> None:
         """Let a shell wait for the end of `up` and of all services, to end Valkey then."""
         await self._release_guard()
-        order = Order("guard", (*END_WHEN_ALONE, str(pid)), self._plan.data.log("up"), 0, stdin=self._lifelines.presence)
-        self._guard = await spawn(order)
+        command = (*END_WHEN_ALONE, str(pid))
+        self._guard = await spawn(Order("guard", command, self._plan.data.log("up"), 0, stdin=self._lifelines.presence))
 
     async def _release_guard(self) -> None:
         """End the shell: we are here, and end Valkey ourselves."""

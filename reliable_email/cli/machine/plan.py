@@ -19,6 +19,9 @@ from shared.settings.model import Settings
 _VARIABLE: Final = "RELIABLE_EMAIL_"
 _OUTBOX: Final = "outbox"
 
+#: What the command line asks for reaches the services as variables.
+_OPTIONS: Final = {"--host": f"{_VARIABLE}FRONTEND__HOST", "--port": f"{_VARIABLE}FRONTEND__PORT"}
+
 
 class PortTaken(ReliableEmailError):
     """Something listens on a port already; the text holds the command with another one."""
@@ -121,14 +124,17 @@ class Plan:
 
 def make_plan(wishes: Wishes, environ: Mapping[str, str]) -> Plan:
     """Return the plan for these wishes. Raises ConfigurationError."""
-    variables = {**environ, f"{_VARIABLE}LOGGING__FORMAT": "json"}
-    if wishes.host is not None:
-        variables[f"{_VARIABLE}FRONTEND__HOST"] = wishes.host
-    if wishes.port is not None:
-        variables[f"{_VARIABLE}FRONTEND__PORT"] = str(wishes.port)
+    given = {"--host": wishes.host, "--port": None if wishes.port is None else str(wishes.port)}
+    wished = {_OPTIONS[option]: value for option, value in given.items() if value is not None}
+    variables = {**environ, f"{_VARIABLE}LOGGING__FORMAT": "json", **wished}
     data = Data(wishes.data)
-    variables |= _outboxes(load(wishes.config, variables, secrets_of={"redis"}), data)
-    settings = load(wishes.config, variables, secrets_of={"redis"})
+    try:
+        variables |= _outboxes(load(wishes.config, variables, secrets_of={"redis"}), data)
+        settings = load(wishes.config, variables, secrets_of={"redis"})
+    except ConfigurationError as error:
+        options = {variable: option for option, variable in _OPTIONS.items() if variable in wished}
+        faults = (replace(fault, where=options.get(fault.where, fault.where)) for fault in error.faults)
+        raise ConfigurationError(tuple(faults)) from error
     if not settings.redis.url and settings.durability.replicas:
         detail = "The Valkey that `up` starts has no replicas; set redis.url to a server that has some, or this to 0"
         raise ConfigurationError((Fault("durability.replicas", "no_replicas", detail),))

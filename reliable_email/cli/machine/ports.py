@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import socket
+from typing import Final
+
+_PORTS: Final = 65_536
 
 
 def is_taken(host: str, port: int) -> bool:
@@ -20,7 +23,7 @@ def is_taken(host: str, port: int) -> bool:
 def free_run(host: str, start: int, count: int) -> int:
     """Return the first of `count` neighbouring ports from `start` on that are all free."""
     first = start
-    while first + count <= 65_536:
+    while first + count <= _PORTS:
         taken = [port for port in range(first, first + count) if is_taken(host, port)]
         if not taken:
             return first
@@ -32,6 +35,8 @@ def _is_taken(family: socket.AddressFamily, address: object) -> bool:
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As the services do: what a dead connection left does not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family is socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         try:
             probe.bind(address)  # type: ignore[arg-type]
         except OSError as error:

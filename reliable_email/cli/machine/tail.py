@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,7 +72,7 @@ def last_words(path: Path, since: int) -> list[str]:
     return errors or lines[-5:]
 
 
-def words(event: dict[str, Any]) -> str:
+def words(event: Mapping[str, Any]) -> str:
     """Return what a log line says, for people: where, then what."""
     said = str(event.get("detail") or event.get("error") or "")
     where = event.get("where") or event.get("provider")

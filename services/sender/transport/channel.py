@@ -13,6 +13,9 @@ from shared.domain.errors import ConfigurationError, Fault, ReliableEmailError
 from shared.domain.outcome import Outcome, Scope, Verdict
 from shared.providers import registry
 from shared.providers.interface import Adapter, Parcel, Reply, Unsendable
+from shared.providers.outbox import OutboxOptions
+from shared.providers.sandbox import SandboxOptions
+from shared.providers.smtp import SmtpOptions
 from shared.settings.model import ProviderSettings
 
 #: Rendering takes about 10 ms for each MiB of attachments; from here on it leaves the event loop alone.
@@ -56,20 +59,22 @@ def open_channel(provider: ProviderSettings) -> Channel:
 
 
 def _transport(provider: ProviderSettings) -> _Transport:
-    match provider.kind:
-        case "outbox":
+    # The options tell, not the kind: those of a plug-in extend the ones of the kind whose way it shares.
+    match provider.options:
+        case OutboxOptions():
             return OutboxTransport()
-        case "sandbox":
+        case SandboxOptions():
             return RehearsalTransport(answer_seconds=provider.answer_seconds or _ANSWER_SECONDS)
-        case "smtp":
+        case SmtpOptions() as options:
             return SmtpTransport(
-                provider.options,
+                options,
                 concurrency=provider.concurrency,
                 connect_seconds=provider.connect_seconds,
                 answer_seconds=provider.answer_seconds or _SMTP_ANSWER_SECONDS,
             )
-        case kind:
-            raise ConfigurationError((Fault("kind", "unknown_kind", f"Nothing carries mail to the kind {kind!r}"),))
+        case _:
+            detail = f"Nothing carries mail to the kind {provider.kind!r}: its options extend those of no other kind"
+            raise ConfigurationError((Fault("kind", "unknown_kind", detail),))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,8 @@ local function cancel(id)
   if not record then
     return 'missing', ''
   end
-  if record.state == 'cancelled' or (record.cancel and not LIVE[record.state]) then
-    return 'done', record.state
-  end
   if not LIVE[record.state] then
-    return 'final', record.state
+    return record.cancel and 'done' or 'final', record.state
   end
   record.cancel = record.cancel or now
   if record.begun then

@@ -21,8 +21,15 @@ local function other_flow(record)
   return (call.pool or pool) .. ':' .. (call.priority or priority)
 end
 
+-- How a message began follows from its send time, until that is another.
+local function first_state(record)
+  local created = tonumber(string.match(record.created, '^%d+'))
+  return tonumber(record.send or 0) > created and 'scheduled' or 'queued'
+end
+
 local function set_times(record)
   if call.send ~= nil then
+    record.first = record.first or first_state(record)
     record.send = call.send or now
     if record.ttl and call.expires == nil then
       record.expires = math.max(now, record.send) + record.ttl

@@ -28,7 +28,6 @@ def own_valkey(tmp_path: Path) -> Iterator[RedisServer]:
     """A server that a test may freeze, kill or misconfigure."""
     with RedisServer(tmp_path / "valkey") as running:
         yield running
-        running.thaw()
 
 
 @pytest.fixture

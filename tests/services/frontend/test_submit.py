@@ -115,15 +115,13 @@ async def test_a_pool_that_only_senders_know_becomes_known(start: Start, monkeyp
 async def test_the_service_s_own_sender_stands_in(start: Start) -> None:
     frontend = await start(default_from=Address("shop@example.com", "Shop"), message_id_domain="mail.example.net")
 
-    answer = await frontend.submit(**{"from": ...})
+    answer = await frontend.post("/v1/messages", message(**{"from": ...}))
 
     assert answer.body["internet_message_id"].endswith("@mail.example.net>")
 
 
 @pytest.mark.parametrize(("queued", "priority", "status"), [(1, "bulk", 429), (1, "critical", 202)])
-async def test_a_full_queue_takes_the_urgent_longest(
-    start: Start, queued: int, priority: str, status: int
-) -> None:
+async def test_a_full_queue_takes_the_urgent_longest(start: Start, queued: int, priority: str, status: int) -> None:
     frontend = await start(limits=LimitsSettings(queued_messages=2))
     for _ in range(queued):
         await frontend.accepted(priority="critical")

@@ -1,0 +1,165 @@
+"""Each chore: what one step of it does to a shard, and when it wants the next."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from services.scheduler import chores
+from services.scheduler.chores import Means
+from services.scheduler.contact import Contact
+from shared.domain.message import Priority
+from shared.domain.outcome import Outcome
+from shared.domain.states import State
+from shared.queue.leases import Begin, FlowRequest, Leases
+from shared.runtime.metrics import SCHEDULER, Metrics
+from shared.settings.model import RetentionSettings, Settings
+from tests.services.sender.cluster import Cluster, letter
+from tests.services.sender.journal import Journal
+
+HOUR = 3_600_000
+
+
+class Clock:
+    """A steady clock that goes only when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def means(cluster: Cluster, clock: Clock) -> Means:
+    settings = replace(Settings(), retention=RetentionSettings(sent_days=0, content_days=0, failed_days=0))
+    return Means(cluster.queue, settings, Metrics(SCHEDULER), Contact(settings.sender.lease_seconds, clock))
+
+
+async def lose_lease(cluster: Cluster, *, begun: bool) -> str:
+    """Return a message whose lease has run out."""
+    message_id = await cluster.submit()
+    lost = Leases(cluster.queue.core, lease_ms=1)
+    (lease,) = (await lost.lease(0, [FlowRequest("default", Priority.NORMAL, 1)])).leases
+    if begun:
+        await lost.begin(0, [Begin(lease, 1, "relay", lease.pending)])
+    until = await cluster.redis_now() + 2
+    while await cluster.redis_now() < until:
+        pass
+    return message_id
+
+
+async def end(cluster: Cluster, count: int = 1) -> list[str]:
+    """Return messages that have ended."""
+    ids = await cluster.submit_all([letter()] * count)
+    await cluster.queue.owners.cancel(ids)
+    return ids
+
+
+async def test_promote_asks_to_come_again_when_the_next_message_is_due(means: Means, cluster: Cluster) -> None:
+    await cluster.submit(send_at=await cluster.redis_now() + HOUR)
+
+    seconds = await chores.promote(means, 0)
+
+    assert seconds is not None
+    assert 3_590 < seconds <= 3_600
+
+
+async def test_promote_of_more_than_one_step_can_do_asks_to_come_again_at_once(means: Means, cluster: Cluster) -> None:
+    await cluster.submit_all([letter()] * 300, send_at=await cluster.redis_now() + 1)
+    await cluster.submit(send_at=await cluster.redis_now() + HOUR)
+
+    first, second = await chores.promote(means, 0), await chores.promote(means, 0)
+
+    assert first == 0.0
+    assert second is not None
+    assert second > 0
+    assert means.metrics.promoted["scheduled"]._value.get() == 300
+
+
+async def test_an_empty_shard_is_promised_nothing(means: Means, cluster: Cluster) -> None:
+    wishes = [await chore(means, 0) for chore in (chores.promote, chores.expire, chores.drop_content, chores.trim)]
+
+    assert wishes == [None, None, None, None]
+
+
+async def test_expire_ends_what_nobody_wants_any_more(means: Means, cluster: Cluster, journal: Journal) -> None:
+    message_id = await cluster.submit(expires_at=await cluster.redis_now())
+
+    assert await chores.expire(means, 0) == 0.0
+    assert await chores.expire(means, 0) is None
+    assert (await cluster.view(message_id)).state is State.EXPIRED
+    assert means.metrics.messages_finished[State.EXPIRED]._value.get() == 1
+    assert journal.told("messages_expired", count=1)
+
+
+async def test_nothing_is_taken_back_before_a_whole_lease_of_contact(
+    means: Means, cluster: Cluster, clock: Clock
+) -> None:
+    """After an outage every lease looks overdue, and each living sender needs the time to renew its own."""
+    message_id = await lose_lease(cluster, begun=False)
+    means.contact.answered(0, "primary")
+    clock.now = means.settings.sender.lease_seconds - 0.001
+
+    wish = await chores.reap(means, 0)
+
+    assert wish is None
+    assert (await cluster.view(message_id)).state is State.SENDING
+
+
+@pytest.mark.parametrize(("begun", "state"), [(False, State.QUEUED), (True, State.RETRYING)])
+async def test_a_lease_that_ran_out_is_taken_back(
+    begun: bool, state: State, means: Means, cluster: Cluster, clock: Clock, journal: Journal
+) -> None:
+    message_id = await lose_lease(cluster, begun=begun)
+    means.contact.answered(0, "primary")
+    clock.now = means.settings.sender.lease_seconds
+
+    wish = await chores.reap(means, 0)
+
+    record = await cluster.view(message_id)
+    assert (wish, record.state) == (0.0, state)
+    assert [attempt.outcome for attempt in record.attempts] == [Outcome.AMBIGUOUS] * begun
+    assert journal.told("lease_reclaimed", message_id=message_id, begun=begun, state=state)
+    assert means.metrics.leases_reclaimed["true" if begun else "false"]._value.get() == 1
+
+
+@pytest.mark.parametrize(("chore", "step"), [(chores.drop_content, 50), (chores.trim, 100)])
+async def test_retention_goes_on_while_there_is_more(
+    chore: Callable[[Means, int], Awaitable[float | None]], step: int, means: Means, cluster: Cluster
+) -> None:
+    await end(cluster, step + 1)
+
+    assert [await chore(means, 0) for _ in range(3)] == [0.0, 0.0, None]
+
+
+async def test_retention_drops_the_content_first_and_keeps_the_record(means: Means, cluster: Cluster) -> None:
+    (message_id,) = await end(cluster)
+
+    await chores.drop_content(means, 0)
+
+    record = await cluster.view(message_id)
+    assert (record.state, record.content_dropped) == (State.CANCELLED, True)
+
+
+async def test_retention_drops_the_record_at_last(means: Means, cluster: Cluster) -> None:
+    (message_id,) = await end(cluster)
+
+    await chores.trim(means, 0)
+
+    assert await cluster.queue.views.read(message_id) is None
+
+
+async def test_retention_keeps_what_is_not_over_yet(means: Means, cluster: Cluster) -> None:
+    kept = replace(means, settings=Settings())
+    await end(cluster)
+
+    assert await chores.drop_content(kept, 0) is None
+    assert await chores.trim(kept, 0) is None
