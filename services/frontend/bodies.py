@@ -54,7 +54,6 @@ async def _receive(request: web.Request, most_bytes: int) -> bytes:
     # Here and not before the route is known: who sends too much is told so before it is sent.
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(_CONTINUE)
-        request.writer.output_size = 0  # the answer itself has not begun
     body = bytearray()
     try:
         async with asyncio.timeout(_RECEIVE_SECONDS):

@@ -83,7 +83,7 @@ class Means:
         Senders may run with a newer file. A pool that was learned stays: while its senders start
         anew it has none for a moment, and that is no reason to refuse a message.
         """
-        await self.census.now()
+        self.know_pools((await self.census.now()).pools)
 
     def know_pools(self, names: Iterable[str]) -> None:
         """Let messages name these pools."""

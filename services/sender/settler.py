@@ -16,6 +16,7 @@ from shared.domain.states import FINAL, RecipientState
 from shared.queue.leases import Leases, Release, Settled, Settlement
 from shared.runtime.logs import get_logger
 from shared.runtime.metrics import Metrics
+from shared.runtime.run_file import run_file
 
 _BATCH: Final = 250
 _PAUSE_SECONDS: Final = 0.2
@@ -35,6 +36,8 @@ class Settler:
         self._leases = leases
         self._metrics = metrics
         self._done = done
+        # `up` shows each mail that ends to the one who watches; anywhere else a line a batch is enough.
+        self._tells_endings = run_file() is not None
         self._batch: list[tuple[Delivery, Settlement | Release]] = []
 
     async def act(self) -> None:
@@ -63,7 +66,7 @@ class Settler:
                 log.warning("settle_failed", shard=shard, count=len(items), error=str(error))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-            except Exception as defect:
+            except Exception as defect:  # noqa: BLE001 - whatever it is must not hold up the others
                 await self._write_singly(shard, items, defect)
                 return
             else:
@@ -71,6 +74,9 @@ class Settler:
         for (delivery, _), answer in zip(items, answers, strict=True):
             self._report(script, delivery, answer)
             self._done(delivery, answer)
+        if self._tells_endings:
+            for (delivery, wish), answer in zip(items, answers, strict=True):
+                _tell_ending(delivery, wish, answer)
         log.info("batch_settled", shard=shard, count=len(items), seconds=round(loop.time() - started, 4))
 
     async def _call(self, shard: int, wishes: Sequence[Settlement | Release]) -> tuple[str, list[Settled]]:
@@ -105,6 +111,17 @@ class Settler:
             log.warning("stale_write_refused", script=script, message_id=delivery.lease.id, state=answer.state)
         elif answer.state in FINAL:
             self._metrics.messages_finished[answer.state].inc()
+
+
+def _tell_ending(delivery: Delivery, wish: Settlement | Release, answer: Settled) -> None:
+    if answer.state not in FINAL:
+        return
+    provider, seconds = None, None
+    if isinstance(wish, Settlement):
+        provider = wish.attempt.provider
+        ended_at = wish.attempt.started_at + wish.attempt.duration_ms
+        seconds = max(0, ended_at - delivery.lease.waits_since) / 1000
+    log.info("message_finished", message_id=delivery.lease.id, state=answer.state, provider=provider, seconds=seconds)
 
 
 def _urgency(item: tuple[Delivery, Settlement | Release]) -> int:

@@ -106,6 +106,7 @@ EVENTS: Final[dict[str, LogEvent]] = {
     "attempt_begun": LogEvent("debug", "An attempt is written down and goes to its provider."),
     "attempt_finished": LogEvent("debug", "An attempt came to its outcome.", ("outcome",)),
     "message_settled": LogEvent("debug", "What an attempt came to, or a lease handed back, is written down."),
+    "message_finished": LogEvent("info", "A message has come to its end; told only to `up`, which shows it."),
     "message_failed_over": LogEvent(
         "debug", "A message goes to another provider in the same lease.", ("to", "outcome")
     ),

@@ -54,7 +54,10 @@ class TaskScope:
 
         A process that has quietly lost its dispatcher looks healthy and sends nothing.
         """
-        return self.spawn(name, self._lasting(name, work))
+        task = self.spawn(name, self._lasting(name, work))
+        # One that is cancelled before its first step never comes to await its work.
+        task.add_done_callback(lambda _: work.close())
+        return task
 
     async def _lasting(self, name: str, work: Coroutine[Any, Any, object]) -> None:
         await work

@@ -73,10 +73,10 @@ OpenQueue = Callable[..., Awaitable[Queue]]
 async def open_queue(server: RedisServer, scripts: Scripts) -> AsyncIterator[OpenQueue]:
     opened: list[Queue] = []
 
-    async def open_one(shards: int = 1, bounds: Bounds = Bounds(), url: str = server.url) -> Queue:
+    async def open_one(shards: int = 1, bounds: Bounds | None = None, url: str = server.url) -> Queue:
         core = Core.connect(url, prefix=f"t{next(_numbers)}", scripts=scripts)
         await core.learn_shards(shards)
-        opened.append(Queue.join(core, bounds=bounds, wall_ms=lambda: int(time.time() * 1000)))
+        opened.append(Queue.join(core, bounds=bounds or Bounds(), wall_ms=lambda: int(time.time() * 1000)))
         return opened[-1]
 
     yield open_one

@@ -88,7 +88,8 @@ async def read_keyspace(core: Core) -> Keyspace:
             if cursor == b"0":
                 break
         names = sorted({name for name in names if kind_of(name) not in TEST_KINDS})
-        commands = [(command[0], name, *command[1:]) for name in names for command in [READ.get(kind_of(name), ("TYPE",))]]
+        reads = [READ.get(kind_of(name), ("TYPE",)) for name in names]
+        commands = [(read[0], name, *read[1:]) for read, name in zip(reads, names, strict=True)]
         replies = await server.exchange([*commands, *(("PTTL", name) for name in names)], SECONDS)
         values, ends = replies[: len(names)], replies[len(names) :]
         for name, value, end in zip(names, values, ends, strict=True):
@@ -181,7 +182,8 @@ class Shard:
             for message_id in self._kinds.get(kind, {}):
                 if message_id not in self.records:
                     yield f"{kind} of {message_id} has no record"
-        for name, members in (*self.places.items(), *((name, self._value(name) or {}) for name in ("expiring", "content"))):
+        indexes = {name: self._value(name) or {} for name in ("expiring", "content")}
+        for name, members in {**self.places, **indexes}.items():
             for message_id in members:
                 if message_id not in self.records:
                     yield f"{name} holds {message_id}, which has no record"
@@ -307,16 +309,21 @@ def _record_faults(_: str, record: Mapping[str, str]) -> Iterator[str]:
         yield f"its lease is {record['lease']!r}"
     if "begun" in record and not ("lease" in record and _BEGUN.fullmatch(record["begun"])):
         yield f"its attempt is {record['begun']!r}"
-    if ("finished" in record) is not (record["state"] in FINAL):
-        yield f"its end is {record.get('finished')}"
-    if ("reason" in record) is not (record["state"] in FINAL and record["state"] != State.SENT):
-        yield f"its reason is {record.get('reason')}"
-    if record["state"] in FINAL:
-        for name in ("waiting", "prefer", "strikes", "since"):
-            if name in record:
-                yield f"keeps `{name}` behind its end"
+    yield from _end_faults(record)
     for name, value in record.items():
         if len(value) > _LONGEST_FIELD and name not in {"refused", "begun"}:
             yield f"its `{name}` has {len(value)} bytes"
         if value in {"", "false", "nil"}:
             yield f"its `{name}` is {value!r}"
+
+
+def _end_faults(record: Mapping[str, str]) -> Iterator[str]:
+    """Yield what one record says of its end that cannot be."""
+    is_final = record["state"] in FINAL
+    if ("finished" in record) is not is_final:
+        yield f"its end is {record.get('finished')}"
+    if ("reason" in record) is not (is_final and record["state"] != State.SENT):
+        yield f"its reason is {record.get('reason')}"
+    for name in ("waiting", "prefer", "strikes", "since"):
+        if is_final and name in record:
+            yield f"keeps `{name}` behind its end"

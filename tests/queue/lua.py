@@ -22,7 +22,10 @@ _TOKEN: Final = re.compile(
     re.VERBOSE,
 )
 _KEYWORDS: Final = frozenset(
-    "and break do else elseif end false for function if in local nil not or repeat return then true until while".split()
+    {
+        *("and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local"),
+        *("nil", "not", "or", "repeat", "return", "then", "true", "until", "while"),
+    }
 )
 _BLOCK_ENDS: Final = frozenset({"end", "else", "elseif", "until", ""})
 #: How tightly binary operators bind; both concatenation and power bind to the right.
@@ -36,10 +39,9 @@ _BINDS: Final = {
     "^": 8,
 }
 _UNARY_BINDS: Final = 7
-_OTHER_SIGN: Final = {
-    **{"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "~=", "~=": "=="},
-    **{"+": "-", "-": "+", "*": "/", "/": "*"},
-}
+_LARGE: Final = 100
+_SIGNS: Final = (("<", "<="), (">", ">="), ("==", "~="), ("+", "-"), ("*", "/"))
+_OTHER_SIGN: Final = {one: other for pair in _SIGNS for one, other in (pair, pair[::-1])}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class _Parser:
     def _take(self, text: str = "") -> _Token:
         token = self._next
         if text and token.text != text:
-            raise SyntaxError(f"{text!r} expected, {token.text!r} found in {self._source[token.start - 40 : token.end]!r}")
+            raise SyntaxError(f"{text!r} expected, {token.text!r} found at {token.start}")
         self._at += 1
         return token
 
@@ -133,38 +135,38 @@ class _Parser:
 
     def _statement(self) -> None:
         start = self._next.start
-        keyword = self._next.text
-        defines = False
-        match keyword:
-            case "if":
-                self._if()
-            case "while":
-                self._take()
-                self._condition()
-                self._body("do")
-            case "for":
-                self._for()
-            case "local":
-                self._take()
-                defines = self._takes("function")
-                if defines:
-                    self._take()
-                    self._function_body()
-                else:
-                    self._names()
-                    if self._takes("="):
-                        self._expressions()
-            case "return":
-                self._take()
-                if self._next.text not in _BLOCK_ENDS:
-                    self._expressions()
-            case "break":
-                self._take()
-            case _:
-                self._assignment_or_call()
+        reads = {
+            "if": self._if,
+            "while": self._while,
+            "for": self._for,
+            "local": self._local,
+            "return": self._return,
+        }
+        is_definition = reads.get(self._next.text, self._assignment_or_call)()
         self._takes(";")
-        if not defines:
+        if not is_definition:
             self._change(start, self._end, "")
+
+    def _local(self) -> bool:
+        self._take("local")
+        if self._takes("function"):
+            self._take()
+            self._function_body()
+            return True  # what it does is changed inside
+        self._names()
+        if self._takes("="):
+            self._expressions()
+        return False
+
+    def _return(self) -> None:
+        self._take("return")
+        if self._next.text not in _BLOCK_ENDS:
+            self._expressions()
+
+    def _while(self) -> None:
+        self._take("while")
+        self._condition()
+        self._body("do")
 
     def _if(self) -> None:
         self._take("if")
@@ -215,7 +217,7 @@ class _Parser:
         self._change(start, end, f"not ({whole})")
         # What negates the whole condition by another word is the same change.
         same = {(start, end, whole.removeprefix("not "))} if whole.startswith("not ") else set()
-        if re.fullmatch(r"[^()]*(\([^()]*\))?[^()]* (==|~=) \S+", whole) and " and " not in whole and " or " not in whole:
+        if re.search(" (==|~=) ", whole) and not re.search(" (and|or) ", whole):
             same |= {change for change in self.found[before:] if change[2] in {"==", "~="}}
         self.found[before:] = [change for change in self.found[before:] if change not in same]
 
@@ -249,7 +251,7 @@ class _Parser:
         token = self._next
         if token.kind == "number":
             self._take()
-            self._change(token.start, token.end, str(int(token.text) + 1) if token.text.isdigit() else "0")
+            self._change(token.start, token.end, _other_number(token.text))
         elif token.kind == "string" or token.text in {"nil", "..."}:
             self._take()
         elif token.text in {"true", "false"}:
@@ -270,7 +272,7 @@ class _Parser:
         else:
             name = self._take()
             if name.kind != "name" or name.text in _KEYWORDS:
-                raise SyntaxError(f"{name.text!r} is no name, in {self._source[name.start - 40 : name.end]!r}")
+                raise SyntaxError(f"{name.text!r} at {name.start} is no name")
         while True:
             if self._takes("."):
                 self._take()
@@ -304,6 +306,13 @@ class _Parser:
             self._take(")")
         self.block()
         self._take("end")
+
+
+def _other_number(number: str) -> str:
+    """Return the next number, of a large one the double: nobody means a duration to the millisecond."""
+    if not number.isdigit():
+        return "0"
+    return str(int(number) + 1 if int(number) < _LARGE else 2 * int(number))
 
 
 def _tokens(source: str) -> Iterator[_Token]:

@@ -496,7 +496,10 @@ class Shard:
         return message.rounds >= int(call["max_rounds"]) or age >= int(call["max_age_ms"])
 
     def _settle_late(self, message: Message, wish: Call) -> None:
-        message.closed[-1] = wish["attempt"]
+        if message.attempts == wish["number"]:
+            message.closed.pop()
+        message.attempts = wish["number"]
+        message.closed.append(wish["attempt"])
         if "all" in wish:
             reached = orjson.loads(wish["attempt"].partition("\n")[0])["recipients"]
             if set(message.pending) <= set(reached):
@@ -835,7 +838,7 @@ def _acceptance(status: str, id_: str, *rest: str) -> list[str]:
 
 def _brings_acceptance(message: Message, wish: Call) -> bool:
     """Whether a stale token tells of an acceptance that nobody else will tell of."""
-    if not message.is_live or message.has_begun or message.attempts != wish["number"]:
+    if not message.is_live or message.has_begun or message.attempts > wish["number"]:
         return False
     return wish.get("all") == RecipientState.SENT or any(end[1] == RecipientState.SENT for end in wish.get("some", ()))
 

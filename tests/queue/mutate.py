@@ -22,6 +22,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
@@ -42,7 +43,7 @@ SECONDS: Final = 30
 PATIENCE: Final = ("--busy-reply-threshold", "300")
 OPTIONS: Final = (
     *("-x", "-o", "addopts=", "-W", "ignore:Module already imported"),
-    *(word for plugin in ("terminal", "randomly", "cacheprovider", "hypothesispytest") for word in ("-p", f"no:{plugin}")),
+    *("-p", "no:terminal", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"),
 )
 #: These need a server of their own, or take long, or judge no script.
 NOT_ASKED: Final = frozenset({"test_cluster.py", "test_model.py"})
@@ -147,7 +148,7 @@ class Judge:
             while left and free:
                 mutant, desk = left.pop(), free.pop()
                 desk.lay_out(mutant)
-                child, told = self._fork(desk, lambda m=mutant: self._run(session, self._items_for(session, m)))
+                child, told = self._fork(desk, partial(self._run, session, self._items_for(session, mutant)))
                 running[child] = (mutant, desk, told)
             child, status = os.wait()
             mutant, desk, told = running.pop(child)
@@ -282,7 +283,8 @@ def judge(mutants: Sequence[Mutant], workers: int) -> Judge:
 
 def main() -> None:
     """Judge what the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m tests.queue.mutate", description=(__doc__ or "").partition("\n")[0])
+    summary = (__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m tests.queue.mutate", description=summary)
     parser.add_argument("files", nargs="*", help="scripts and fragments, without .lua (default: all)")
     parser.add_argument("--list", action="store_true", help="only list the changes")
     parser.add_argument("--sample", type=int, help="judge so many, chosen by the seed")

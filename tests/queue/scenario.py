@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
-from shared.domain.codec import encode
-from shared.domain.message import Acceptance, Address, Attempt, Attachment, Envelope, OnAmbiguous, Priority, Record, Submission
+from shared.domain.message import Acceptance, Address, Attachment, Attempt, Envelope, Priority, Record, Submission
 from shared.domain.outcome import Outcome
 from shared.domain.states import RecipientState, State
 from shared.queue import Queue
@@ -52,7 +47,8 @@ def large_envelope(pieces: int = 2) -> Envelope:
 
 def attempt(number: int = 1, outcome: Outcome = Outcome.ACCEPTED, **fields: Any) -> Attempt:
     """Return a closed attempt at `relay` that began at the start and took 12 ms."""
-    return Attempt(**{"number": number, "provider": RELAY, "started_at": START, "duration_ms": 12, "outcome": outcome, **fields})
+    usual = {"number": number, "provider": RELAY, "started_at": START, "duration_ms": 12, "outcome": outcome}
+    return Attempt(**{**usual, **fields})
 
 
 @dataclass(slots=True)
@@ -110,7 +106,7 @@ class Scenario:
         return as_text(await self.queue.core.run(script, self.tag, arguments))
 
     async def keyspace(self) -> Keyspace:
-        """Return all that the queue keeps of messages: without answers to operations, leases' numbers, counts of nothing."""
+        """Return what is kept of messages: no answers to operations, no numbers of leases, no counts of nothing."""
         found = await read_keyspace(self.queue.core)
         for key, entry in found.items():
             if kind_of(key) == "counts":
@@ -138,9 +134,9 @@ class Scenario:
 
     # The frontend's verbs
 
-    def prepare(self, content: Envelope | None = None, **fields: Any) -> Prepared:
+    def prepare(self, content: Envelope | None = None, /, **fields: Any) -> Prepared:
         """Return a submission as it will be stored, in the first shard unless its key says otherwise."""
-        shown = content or envelope(fields.pop("recipients", 1), **fields.pop("letter", {}))
+        shown = content or envelope(fields.pop("recipients", 1))
         return self.queue.submissions.prepare(Submission(shown, **fields), 0)
 
     async def send(self, prepared: Prepared) -> Result:
@@ -155,7 +151,7 @@ class Scenario:
         answer: list[list[str]] = as_text(await self.queue.core.caller.run(call))
         return answer
 
-    async def submit(self, content: Envelope | None = None, **fields: Any) -> str:
+    async def submit(self, content: Envelope | None = None, /, **fields: Any) -> str:
         """Submit one message, which must be accepted, and return its id."""
         prepared = self.prepare(content, **fields)
         await self.queue.submissions.write_pieces(prepared)
@@ -189,7 +185,7 @@ class Scenario:
         assert lease.id == message_id
         return lease
 
-    async def submit_and_lease(self, content: Envelope | None = None, **fields: Any) -> Lease:
+    async def submit_and_lease(self, content: Envelope | None = None, /, **fields: Any) -> Lease:
         """Submit one message and lease it."""
         return await self.leased(await self.submit(content, **fields))
 
@@ -199,7 +195,7 @@ class Scenario:
         (begun,) = await self.queue.leases.begin(0, [wish])
         return begun
 
-    async def submit_and_begin(self, content: Envelope | None = None, **fields: Any) -> Lease:
+    async def submit_and_begin(self, content: Envelope | None = None, /, **fields: Any) -> Lease:
         """Submit one message, lease it, and begin its first attempt."""
         lease = await self.submit_and_lease(content, **fields)
         assert (await self.begin(lease)).status == "begun"
@@ -230,8 +226,8 @@ class Scenario:
 
     async def reap(self, **changes: int) -> list[State]:
         """Take back leases that ran out; return the states after."""
-        bounds = {"ambiguous_delay_ms": AMBIGUOUS_DELAY_MS, "max_rounds": MAX_ROUNDS, "max_age_ms": MAX_AGE_MS, **changes}
-        return [reaped.state for reaped in await self.queue.chores.reap(0, **bounds)]
+        bounds = {"ambiguous_delay_ms": AMBIGUOUS_DELAY_MS, "max_rounds": MAX_ROUNDS, "max_age_ms": MAX_AGE_MS}
+        return [reaped.state for reaped in await self.queue.chores.reap(0, **{**bounds, **changes})]
 
     # The owner's verbs
 
@@ -279,7 +275,10 @@ _ENDS: Final[dict[State, dict[str, Any]]] = {
     State.RETRYING: {"delay_ms": 5 * SECOND, "waiting": "backoff"},
     State.SENT: {"all_state": RecipientState.SENT},
     State.FAILED: {"all_state": RecipientState.FAILED, "reason": "message_rejected"},
-    State.PARTLY_SENT: {"decided": (Decided(0, RecipientState.SENT, RELAY, "id-0"),), "fail_rest": "recipients_rejected"},
+    State.PARTLY_SENT: {
+        "decided": (Decided(0, RecipientState.SENT, RELAY, "id-0"),),
+        "fail_rest": "recipients_rejected",
+    },
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.domain.message import RecipientStatus
 from shared.domain.outcome import Outcome
 from shared.domain.states import RecipientState, State
 from shared.queue.leases import Begin, Begun, Decided
@@ -55,9 +56,10 @@ async def test_the_next_attempt_of_a_lease_closes_the_one_before(scenario: Scena
 async def test_recipients_that_the_attempt_before_decided_are_written_with_it(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin(recipients=2)
     closed = attempt(1, Outcome.PARTIAL)
-    await scenario.begin(lease, 2, recipients=(1,), closed=closed, decided=(Decided(0, RecipientState.SENT, "relay", "id-0"),))
+    decided = (Decided(0, RecipientState.SENT, "relay", "id-0"),)
+    await scenario.begin(lease, 2, recipients=(1,), closed=closed, decided=decided)
     first, second = (await scenario.view(lease.id)).recipients
-    assert (first.state, first.provider, first.provider_message_id, first.at) == (RecipientState.SENT, "relay", "id-0", START + 12)
+    assert first == RecipientStatus(RecipientState.SENT, "relay", "id-0", START + 12)
     assert second.state is RecipientState.PENDING
 
 
@@ -205,9 +207,7 @@ async def test_once_a_possible_duplicate_always_one(scenario: Scenario) -> None:
 
 
 async def test_each_attempt_of_a_call_is_judged_for_itself(scenario: Scenario) -> None:
-    good, expired, cancelled = [
-        await scenario.submit_and_lease(**times) for times in ({}, {"ttl_ms": SECOND}, {})
-    ]
+    good, expired, cancelled = [await scenario.submit_and_lease(**times) for times in ({}, {"ttl_ms": SECOND}, {})]
     await scenario.cancel(cancelled.id)
     await scenario.advance(SECOND)
     wishes = [Begin(lease, 1, "relay", lease.pending) for lease in (good, cancelled, expired)]

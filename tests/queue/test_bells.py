@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
-from shared.domain.message import Priority
+from shared.domain.message import Priority, Submission
 from shared.domain.states import RecipientState, State
 from shared.queue.leases import Decided
 from shared.queue.owners import Change
-from tests.queue.bells import Bells
-from tests.queue.scenario import AMBIGUOUS_DELAY_MS, DAY, HOUR, LEASE_MS, MINUTE, SECOND, START, Scenario
+from tests.queue.bells import Bells, Ear
+from tests.queue.conftest import OpenQueue
+from tests.queue.scenario import AMBIGUOUS_DELAY_MS, DAY, HOUR, LEASE_MS, MINUTE, SECOND, START, Scenario, envelope
 
 WAKE = "wake default:normal"
+
+
+@pytest.fixture
+async def ear(scenario: Scenario) -> AsyncIterator[Ear]:
+    async with Ear(scenario.queue.core, "wake") as listening:
+        yield listening
+
+
+# Those who listen
+
+
+async def test_who_listens_looks_at_everything_first_and_then_hears(scenario: Scenario, ear: Ear) -> None:
+    assert await ear.heard() == (None, "")
+    await scenario.submit()
+    assert await ear.heard() == (0, "default:normal")
+
+
+async def test_who_lost_its_connection_looks_at_everything_again(scenario: Scenario, ear: Ear) -> None:
+    assert await ear.heard() == (None, "")
+    await scenario.redis("CLIENT", "KILL", "TYPE", "pubsub")
+    assert await ear.heard() == (None, "")
+    await scenario.submit()
+    assert await ear.heard() == (0, "default:normal")
+
+
+async def test_bells_of_all_shards_are_heard(open_queue: OpenQueue) -> None:
+    scenario = await Scenario.of(await open_queue(shards=3))
+    async with Ear(scenario.queue.core, "due") as ear:
+        assert await ear.heard() == (None, "")
+        for shard in range(3):
+            await scenario.send(scenario.queue.submissions.prepare(Submission(envelope(), delay_ms=HOUR), shard))
+            assert await ear.heard() == (shard, str(START + HOUR))
+
 
 # Wake
 
@@ -145,9 +181,7 @@ async def test_many_schedules_of_one_call_ring_once_with_the_earliest(
     assert await bells.rung() == [f"due {START + HOUR}"]
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), [(Priority.BULK, Priority.CRITICAL), (Priority.CRITICAL, Priority.BULK)]
-)
+@pytest.mark.parametrize(("first", "second"), [(Priority.BULK, Priority.CRITICAL), (Priority.CRITICAL, Priority.BULK)])
 async def test_the_earliest_is_told_over_all_priorities(
     scenario: Scenario, bells: Bells, first: Priority, second: Priority
 ) -> None:

@@ -131,7 +131,9 @@ async def test_an_end_may_be_given_to_what_had_none(scenario: Scenario) -> None:
     assert await scenario.members("expiring") == {message_id: START - 1}
 
 
-@pytest.mark.parametrize(("send_at", "start"), [(START + DAY, START + DAY), (None, START + MINUTE), (START, START + MINUTE)])
+@pytest.mark.parametrize(
+    ("send_at", "start"), [(START + DAY, START + DAY), (None, START + MINUTE), (START, START + MINUTE)]
+)
 async def test_a_time_to_live_moves_with_the_send_time(scenario: Scenario, send_at: int | None, start: int) -> None:
     message_id = await scenario.submit(delay_ms=HOUR, ttl_ms=HOUR)
     await scenario.advance(MINUTE)

@@ -1,21 +1,20 @@
-"""The same queue on a real cluster of three primaries: shards on all of them, slots that move, scripts that are unknown."""
+"""The same queue on a real cluster of three primaries: shards on all of them, and slots that move."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from shared.domain.message import Acceptance, Priority, Submission
 from shared.domain.states import State
-from shared.queue.bells import listen
 from shared.queue.keys import slot, wake_channel
 from shared.queue.leases import Begin, FlowRequest, Lease, Settlement
 from shared.queue.owners import Done
-from tests.queue.bells import Bells
+from tests.queue.bells import Bells, Ear
 from tests.queue.conftest import OpenQueue
 from tests.queue.scenario import HOUR, LEASE_MS, MINUTE, START, Scenario, attempt, envelope, large_envelope
 from tests.redis_server import IN_MEMORY, RedisCluster, RedisServer
@@ -30,8 +29,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
 
 
 @pytest.fixture
-async def scenario(open_queue: OpenQueue, cluster: RedisCluster) -> AsyncIterator[Scenario]:
-    yield await Scenario.of(await open_queue(shards=SHARDS, url=cluster.url))
+async def scenario(open_queue: OpenQueue, cluster: RedisCluster) -> Scenario:
+    return await Scenario.of(await open_queue(shards=SHARDS, url=cluster.url))
 
 
 def holder_of(server: RedisServer, moved: int) -> int:
@@ -84,8 +83,9 @@ async def test_a_message_goes_its_whole_way_in_every_shard(scenario: Scenario) -
     for lease in leases:
         (begun,) = await scenario.queue.leases.begin(lease.shard, [Begin(lease, 1, "relay", lease.pending)])
         assert begun.status == "begun"
-        delay = {"delay_ms": MINUTE} if lease.shard % 2 else {"fail_rest": "no_provider_can_carry"}
-        await scenario.queue.leases.settle(lease.shard, [Settlement(lease, attempt(), **delay)])  # type: ignore[arg-type]
+        fails = None if lease.shard % 2 else "no_provider_can_carry"
+        settlement = Settlement(lease, attempt(), fail_rest=fails, delay_ms=MINUTE)
+        await scenario.queue.leases.settle(lease.shard, [settlement])
     await scenario.advance(MINUTE)
     for shard in range(SHARDS):
         await scenario.queue.chores.promote(shard)
@@ -157,17 +157,13 @@ async def test_a_topology_that_is_out_of_date_is_learned_from_the_answer(
 
 async def test_a_bell_whose_slot_moves_away_is_heard_again(scenario: Scenario, cluster: RedisCluster) -> None:
     core, channel = scenario.queue.core, wake_channel(scenario.tag)
-    heard: asyncio.Queue[tuple[int | None, str]] = asyncio.Queue()
-    listening = asyncio.create_task(listen(core, "wake", lambda shard, said: heard.put_nowait((shard, said))))
-    try:
-        assert await heard.get() == (None, "")
+    async with Ear(core, "wake") as ear:
+        assert await ear.heard() == (None, "")
         await asyncio.to_thread(move_slot, cluster, slot(scenario.tag))
         async with asyncio.timeout(20):
             while await core.plain(scenario.tag, [("PUBSUB", "SHARDNUMSUB", channel)]) != [[channel.encode(), 1]]:
                 await core.servers.learn()
         await scenario.submit()
-        while (rung := await heard.get()) == (None, ""):
+        while (rung := await ear.heard()) == (None, ""):
             pass
         assert rung == (0, "default:normal")
-    finally:
-        listening.cancel()

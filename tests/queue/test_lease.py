@@ -130,7 +130,9 @@ async def test_the_count_bounds_the_whole_call(scenario: Scenario) -> None:
 
 @pytest.mark.parametrize("bound", ["reply_bytes", "held_bytes"])
 @pytest.mark.parametrize(("sizes", "given"), [(2.0, 2), (1.9, 1), (0.1, 1), (10.0, 3)])
-async def test_a_call_gives_what_fits_and_at_least_one(scenario: Scenario, bound: str, sizes: float, given: int) -> None:
+async def test_a_call_gives_what_fits_and_at_least_one(
+    scenario: Scenario, bound: str, sizes: float, given: int
+) -> None:
     batch = [scenario.prepare() for _ in range(3)]
     await scenario.queue.submissions.submit(batch)
     size = batch[0].arguments["bytes"]

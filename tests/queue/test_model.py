@@ -140,15 +140,15 @@ class Action:
     arguments: st.SearchStrategy[dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True)
 class Step:
     """One action with its arguments."""
 
     name: str
     arguments: dict[str, Any]
 
-    def __repr__(self) -> str:
-        return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        printer.text(f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})")
 
 
 ACTIONS: Final[dict[str, Action]] = {}
@@ -403,10 +403,12 @@ class QueueMachine(RuleBasedStateMachine):
             wishes.append(Begin(hand.lease, hand.number, provider, hand.pending, hand.closed, hand.decided))
         answers = self.ask(chosen[0].sender.begin(shard, wishes)) if wishes else None
         for hand, begun in zip(mine, answers or (), strict=False):
-            hand.is_open |= begun.status == "begun"
-        for hand in mine if answers is None else ():
-            hand.is_open = True
+            if begun.status == "begun":
+                hand.is_open = True
+            else:
+                hand.number -= 1
         for hand in mine:
+            hand.is_open |= answers is None  # a sender that heard nothing may have sent
             hand.closed, hand.decided = None, ()
 
     @action(3, when=lambda machine: machine.hands, hand=in_flight, take=st.integers(1, 2))
@@ -428,7 +430,8 @@ class QueueMachine(RuleBasedStateMachine):
                 closed = self._attempt(hand, Outcome.THROTTLED)
                 hand.number += 1
                 wishes.append(Begin(hand.lease, hand.number, hand.provider, hand.pending, closed))
-            self.ask(hand.sender.begin(hand.lease.shard, wishes))
+            if self.ask(hand.sender.begin(hand.lease.shard, wishes)) is None:
+                hand.number -= times
 
     @staticmethod
     def _decided(hand: Hand, recipient: int) -> Decided:

@@ -134,7 +134,7 @@ async def test_every_shard_is_moved(open_queue: OpenQueue) -> None:
 
 @pytest.mark.parametrize("cursor", ["1.0.0", "-1.0.0", "0.12.0", "0.0.-1", "0.0", "a.b.c"])
 async def test_a_cursor_that_never_was_is_refused(scenario: Scenario, cursor: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         await scenario.queue.owners.move("default", "spare", cursor)
 
 

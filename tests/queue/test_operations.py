@@ -50,7 +50,9 @@ async def test_the_same_operation_again_is_answered_alike_when_the_message_went_
 
 
 @pytest.mark.parametrize("verb", VERBS)
-async def test_the_same_operation_again_writes_so_that_waiting_for_replicas_counts(scenario: Scenario, verb: str) -> None:
+async def test_the_same_operation_again_writes_so_that_waiting_for_replicas_counts(
+    scenario: Scenario, verb: str
+) -> None:
     arguments = await _arguments(scenario, verb)
     await scenario.call(verb, **arguments)
     before = await scenario.writes()

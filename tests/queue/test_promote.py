@@ -54,7 +54,7 @@ async def test_the_lateness_of_each_message_is_told(scenario: Scenario) -> None:
 
 
 async def test_the_most_urgent_are_promoted_first_scheduled_before_retries(scenario: Scenario) -> None:
-    due = []
+    due: list[str] = []
     for priority in reversed(Priority):
         lease = await scenario.submit_and_begin(priority=priority)
         await scenario.settle(lease, delay_ms=MINUTE)

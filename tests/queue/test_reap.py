@@ -207,9 +207,7 @@ async def test_an_end_spares_decided_recipients(
     ("reason", "changes"),
     [("sender_lost_three_times", {"max_rounds": 100}), ("ambiguous", {}), ("expired", {"max_rounds": 100})],
 )
-async def test_a_recipients_reason_is_that_of_the_end(
-    scenario: Scenario, reason: str, changes: dict[str, int]
-) -> None:
+async def test_a_recipients_reason_is_that_of_the_end(scenario: Scenario, reason: str, changes: dict[str, int]) -> None:
     on_ambiguous = OnAmbiguous.FAIL if reason == "ambiguous" else OnAmbiguous.RETRY
     times = {"ttl_ms": HOUR} if reason == "expired" else {}
     lease = await scenario.submit_and_begin(envelope(2, on_ambiguous=on_ambiguous), **times)

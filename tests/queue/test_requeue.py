@@ -142,8 +142,11 @@ async def test_a_requeue_is_an_event(scenario: Scenario) -> None:
     message_id = await scenario.message_in(State.FAILED)
     await scenario.advance(SECOND)
     await scenario.requeue(message_id)
-    last = (await scenario.view(message_id)).events[-1]
-    assert (last.type, last.at) == ("message.queued", START + SECOND)
+    events = (await scenario.view(message_id)).events
+    assert [(event.type, event.at, event.attempt) for event in events[-2:]] == [
+        ("message.failed", START, 1),
+        ("message.queued", START + SECOND, 1),
+    ]
 
 
 async def test_a_late_acceptance_ends_what_was_requeued(scenario: Scenario) -> None:

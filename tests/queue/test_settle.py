@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.message import Priority, Reason, RouteStep
+from shared.domain.message import Priority, Reason, RecipientStatus, RouteStep
 from shared.domain.outcome import Outcome
 from shared.domain.states import RecipientState, State
 from shared.queue.leases import Decided, Lease, Settled, Settlement
@@ -25,7 +25,7 @@ from tests.queue.scenario import (
 )
 
 SENT, FAILED, PENDING = RecipientState.SENT, RecipientState.FAILED, RecipientState.PENDING
-TEMPORARY = {"delay_ms": MINUTE, "counts_round": True, "waiting": "backoff"}
+TEMPORARY: dict[str, Any] = {"delay_ms": MINUTE, "counts_round": True, "waiting": "backoff"}
 
 
 async def retried(scenario: Scenario, lease: Lease, delay_ms: int = MINUTE) -> Lease:
@@ -35,7 +35,7 @@ async def retried(scenario: Scenario, lease: Lease, delay_ms: int = MINUTE) -> L
     return await scenario.leased(lease.id)
 
 
-async def reaped(scenario: Scenario, lease: Lease) -> None:
+async def reaped(scenario: Scenario) -> None:
     """Let a begun lease run out."""
     await scenario.advance(LEASE_MS)
     assert await scenario.reap() == [State.RETRYING]
@@ -59,7 +59,7 @@ async def test_nothing_is_stored_for_each_recipient_where_all_fare_alike(scenari
     await scenario.settle(lease, attempt=closed)
     assert "recipients" not in await scenario.kinds_left()
     record = await scenario.view(lease.id)
-    assert [(one.state, one.provider_message_id, one.at) for one in record.recipients] == [(SENT, "id-1", START + 12)] * 2
+    assert record.recipients == (RecipientStatus(SENT, "relay", "id-1", START + 12),) * 2
 
 
 async def test_rejected_for_all_is_failed_with_its_reason(scenario: Scenario) -> None:
@@ -96,6 +96,13 @@ async def test_the_state_follows_from_the_recipients(
     reason = None if state is State.SENT else "recipients_rejected"
     assert await scenario.settle(lease, decided=decided, reason=reason) == Settled("settled", state)
     assert [one.state for one in (await scenario.view(lease.id)).recipients] == [first, second]
+
+
+async def test_where_the_last_were_served_the_reason_is_that_others_were_refused(scenario: Scenario) -> None:
+    lease = await scenario.submit_and_begin(recipients=2)
+    await scenario.settle(lease, decided=(Decided(0, FAILED, "relay"), Decided(1, SENT)))
+    reason = (await scenario.view(lease.id)).reason
+    assert reason == Reason("recipients_rejected", "1 of 2 recipients was refused for good", "relay")
 
 
 async def test_each_recipients_end_is_told_in_full(scenario: Scenario) -> None:
@@ -209,7 +216,7 @@ async def test_a_lease_that_is_over_leaves_nothing_of_itself(scenario: Scenario)
 
 async def test_what_a_settlement_does_not_say_is_forgotten_but_the_refusals(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin()
-    await scenario.settle(lease, delay_ms=MINUTE, waiting="backoff", prefer="relay", refused=frozenset({"a"}), is_doubtful=True)
+    await scenario.settle(lease, **TEMPORARY, prefer="relay", refused=frozenset({"a"}), is_doubtful=True)
     again = await retried(scenario, lease)
     await scenario.begin(again, 2)
     await scenario.settle(again, 2, delay_ms=MINUTE)
@@ -347,7 +354,7 @@ async def test_expired_beside_cancelled_recipients_make_an_expired_message(scena
 
 async def test_a_verdict_clears_the_strikes(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin()
-    await reaped(scenario, lease)
+    await reaped(scenario)
     again = await retried(scenario, lease, HOUR)
     assert again.strikes == 1
     await scenario.begin(again, 2)
@@ -497,7 +504,7 @@ async def test_an_attempt_that_its_lease_closed_is_not_settled(scenario: Scenari
 
 async def test_a_stale_token_settles_nothing(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin()
-    await reaped(scenario, lease)
+    await reaped(scenario)
     before = await scenario.keyspace()
     assert await scenario.settle(lease, **TEMPORARY) == Settled("stale", State.RETRYING)
     assert await scenario.keyspace() == before
@@ -505,7 +512,7 @@ async def test_a_stale_token_settles_nothing(scenario: Scenario) -> None:
 
 async def test_a_stale_token_that_brings_a_rejection_settles_nothing(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin(recipients=2)
-    await reaped(scenario, lease)
+    await reaped(scenario)
     before = await scenario.keyspace()
     assert (await scenario.settle(lease, all_state=FAILED, reason="message_rejected")).status == "stale"
     assert (await scenario.settle(lease, decided=(Decided(0, FAILED),), delay_ms=0)).status == "stale"
@@ -514,7 +521,7 @@ async def test_a_stale_token_that_brings_a_rejection_settles_nothing(scenario: S
 
 async def test_a_late_acceptance_ends_what_waits_for_its_retry(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin()
-    await reaped(scenario, lease)
+    await reaped(scenario)
     closed = attempt(detail="250 ok", recipients=(0,))
     assert await scenario.settle(lease, attempt=closed) == Settled("late", State.SENT)
     record = await scenario.view(lease.id)
@@ -524,7 +531,7 @@ async def test_a_late_acceptance_ends_what_waits_for_its_retry(scenario: Scenari
 
 async def test_a_late_acceptance_ends_what_is_ready(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin()
-    await reaped(scenario, lease)
+    await reaped(scenario)
     await scenario.advance(HOUR)
     await scenario.promote()
     assert await scenario.settle(lease) == Settled("late", State.SENT)
@@ -532,14 +539,14 @@ async def test_a_late_acceptance_ends_what_is_ready(scenario: Scenario) -> None:
 
 async def test_a_late_acceptance_ends_what_was_scheduled_anew(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin()
-    await reaped(scenario, lease)
+    await reaped(scenario)
     await scenario.call("change", operation="o", tenant="default", id=lease.id, send=scenario.now + DAY)
     assert await scenario.settle(lease) == Settled("late", State.SENT)
 
 
 async def test_a_late_acceptance_revokes_a_lease_that_has_not_begun(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin()
-    await reaped(scenario, lease)
+    await reaped(scenario)
     again = await retried(scenario, lease, HOUR)
     assert await scenario.settle(lease) == Settled("late", State.SENT)
     assert (await scenario.begin(again, 2)).status == "stale"
@@ -547,7 +554,7 @@ async def test_a_late_acceptance_revokes_a_lease_that_has_not_begun(scenario: Sc
 
 async def test_a_late_acceptance_is_stale_once_a_newer_attempt_began(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin()
-    await reaped(scenario, lease)
+    await reaped(scenario)
     again = await retried(scenario, lease, HOUR)
     await scenario.begin(again, 2)
     before = await scenario.keyspace()
@@ -557,7 +564,7 @@ async def test_a_late_acceptance_is_stale_once_a_newer_attempt_began(scenario: S
 
 async def test_a_late_acceptance_of_a_message_that_ended_is_stale(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin()
-    await reaped(scenario, lease)
+    await reaped(scenario)
     await scenario.cancel(lease.id)
     before = await scenario.keyspace()
     assert await scenario.settle(lease) == Settled("stale", State.CANCELLED)
@@ -566,7 +573,7 @@ async def test_a_late_acceptance_of_a_message_that_ended_is_stale(scenario: Scen
 
 async def test_a_late_acceptance_again_is_already_written(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin()
-    await reaped(scenario, lease)
+    await reaped(scenario)
     await scenario.settle(lease)
     before = await scenario.keyspace()
     assert await scenario.settle(lease) == Settled("already", State.SENT)
@@ -575,7 +582,7 @@ async def test_a_late_acceptance_again_is_already_written(scenario: Scenario) ->
 
 async def test_a_late_acceptance_of_some_decides_those(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin(recipients=3)
-    await reaped(scenario, lease)
+    await reaped(scenario)
     settled = await scenario.settle(lease, decided=(Decided(1, FAILED), Decided(2, SENT)), delay_ms=0)
     assert settled == Settled("late", State.RETRYING)
     assert [one.state for one in (await scenario.view(lease.id)).recipients] == [PENDING, FAILED, SENT]
@@ -583,15 +590,16 @@ async def test_a_late_acceptance_of_some_decides_those(scenario: Scenario) -> No
 
 async def test_a_late_acceptance_of_the_last_ends_the_message(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin(recipients=2)
-    await reaped(scenario, lease)
+    await reaped(scenario)
     decided = (Decided(0, FAILED), Decided(1, SENT))
-    assert await scenario.settle(lease, decided=decided, reason="recipients_rejected") == Settled("late", State.PARTLY_SENT)
+    settled = await scenario.settle(lease, decided=decided, reason="recipients_rejected")
+    assert settled == Settled("late", State.PARTLY_SENT)
     assert await scenario.stored_field(lease.id, "reason") == "recipients_rejected"
 
 
 async def test_a_late_acceptance_of_some_takes_the_lease_from_whoever_would_send_again(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin(recipients=2)
-    await reaped(scenario, lease)
+    await reaped(scenario)
     again = await retried(scenario, lease, HOUR)
     assert await scenario.settle(lease, decided=(Decided(1, SENT),), delay_ms=0) == Settled("late", State.QUEUED)
     assert (await scenario.begin(again, 2)).status == "stale"
@@ -600,7 +608,7 @@ async def test_a_late_acceptance_of_some_takes_the_lease_from_whoever_would_send
 
 async def test_a_late_acceptance_of_some_keeps_the_place_in_the_flow(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin(recipients=2)
-    await reaped(scenario, lease)
+    await reaped(scenario)
     again = await retried(scenario, lease, HOUR)
     await scenario.settle(lease, decided=(Decided(1, SENT),), delay_ms=0)
     assert await scenario.members("ready:default:normal") == {lease.id: again.ready_at}
@@ -608,7 +616,7 @@ async def test_a_late_acceptance_of_some_keeps_the_place_in_the_flow(scenario: S
 
 async def test_a_late_verdict_clears_the_strikes(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin(recipients=2)
-    await reaped(scenario, lease)
+    await reaped(scenario)
     await scenario.settle(lease, decided=(Decided(1, SENT),), delay_ms=0)
     assert await scenario.stored_field(lease.id, "strikes") is None
 

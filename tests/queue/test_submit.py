@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from tests.queue.scenario import (
     large_envelope,
 )
 
-KEYED = {"idempotency_key": "order-1042", "fingerprint": "f1"}
+KEYED: dict[str, Any] = {"idempotency_key": "order-1042", "fingerprint": "f1"}
 
 
 async def test_a_message_without_times_is_ready_at_once(scenario: Scenario) -> None:
@@ -190,7 +191,8 @@ async def test_the_same_call_with_a_key_again_is_no_replay(scenario: Scenario) -
 
 
 async def test_a_key_with_the_same_fingerprint_gives_the_first_answer_again(scenario: Scenario) -> None:
-    first = await scenario.send(scenario.prepare(delay_ms=HOUR, ttl_ms=DAY, letter={"message_id_domain": "a.example"}, **KEYED))
+    content = envelope(message_id_domain="a.example")
+    first = await scenario.send(scenario.prepare(content, delay_ms=HOUR, ttl_ms=DAY, **KEYED))
     await scenario.advance(5 * MINUTE)
     assert isinstance(first, Acceptance)
     assert await scenario.send(scenario.prepare(pool="other", **KEYED)) == replace(first, replayed=True)
@@ -277,7 +279,7 @@ async def test_a_refused_submission_claims_no_key(open_queue: OpenQueue) -> None
 
 
 @pytest.mark.parametrize("other", [{"tenant": OTHER_TENANT}, {"idempotency_key": "order-1043"}, {"derived": 0}])
-async def test_keys_of_other_tenants_and_kinds_are_other_keys(scenario: Scenario, other: dict[str, object]) -> None:
+async def test_keys_of_other_tenants_and_kinds_are_other_keys(scenario: Scenario, other: dict[str, Any]) -> None:
     first = await scenario.submit(**KEYED)
     assert await scenario.submit(**{**KEYED, **other}) != first
 

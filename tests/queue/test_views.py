@@ -59,9 +59,7 @@ async def test_a_missing_message_is_left_out_of_an_answer(scenario: Scenario) ->
 # Pages
 
 
-async def pages(
-    scenario: Scenario, states: Collection[State], limit: int, pool: str | None = None
-) -> list[list[str]]:
+async def pages(scenario: Scenario, states: Collection[State], limit: int, pool: str | None = None) -> list[list[str]]:
     """Return the ids of all pages."""
     found, after = [], None
     for _ in range(1000):

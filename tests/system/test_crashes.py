@@ -7,12 +7,14 @@ twice; what it had not begun, and what it had settled, may not.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -26,10 +28,11 @@ from tests.services.sender.journal import Journal
 __all__ = ["journal", "other_smtp", "smtp"]
 
 ROOT = Path(__file__).parents[2]
+_numbers = itertools.count()
 FAST = {"sender": {"lease_seconds": 2, "grace_seconds": 10}}
 
 #: A kind of provider that kills its sender for a marked subject, and sends the others as `smtp` does.
-KILLER = '''
+KILLER = """
 import os
 from shared.providers.smtp import Smtp
 
@@ -40,7 +43,7 @@ class Killer(Smtp):
         if parcel.envelope.subject == "poison":
             os._exit(9)
         return super().build(parcel, options)
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +54,12 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture
 async def cluster(
-    redis: RedisServer, smtp: SmtpServer, journal: Journal, tmp_path: Path, request: pytest.FixtureRequest
+    redis: RedisServer,
+    smtp: SmtpServer,  # noqa: ARG001 - it outlives whoever sends through it
+    journal: Journal,
+    tmp_path: Path,
 ) -> AsyncIterator[Cluster]:
-    cluster = Cluster(redis.url, f"c{abs(hash(request.node.name)) % 10**8}", tmp_path, journal)
+    cluster = Cluster(redis.url, f"c{next(_numbers)}", tmp_path, journal)
     await cluster.open()
     yield cluster
     await cluster.close()
@@ -69,7 +75,7 @@ class Process:
         self._log = config.with_suffix(f".{role}.log")
         self._process: asyncio.subprocess.Process | None = None
 
-    async def __aenter__(self) -> Process:
+    async def __aenter__(self) -> Self:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command, cwd=self._log.parent, env=self._environ, stderr=log, stdin=asyncio.subprocess.DEVNULL

@@ -166,10 +166,8 @@ def test_each_mail_is_a_line_with_its_file_and_no_address(start: Start) -> None:
     message_id = up.submit()
     line = up.line_with("sent by outbox")
 
-    assert re.fullmatch(
-        rf"\d\d:\d\d:\d\d  {message_id[:14]}…{message_id[-2:]}  sent by outbox in \d+ ms  →  data/outbox/{message_id}\.eml",
-        line.string,
-    )
+    short, file = f"{message_id[:14]}…{message_id[-2:]}", f"data/outbox/{message_id}.eml"
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d  {short}  sent by outbox in \d+ ms  →  {file}", line.string)
 
 
 def test_each_process_has_its_role_in_its_command_line(start: Start) -> None:

@@ -51,7 +51,7 @@ def run(wishes: Wishes) -> int:
 
 
 async def _live(plan: Plan, lock: int) -> int:
-    screen = Screen()
+    screen = Screen(sys.stdout)
     machine = Machine(plan, screen, lock)
     _obey_signals(machine)
     try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -107,10 +107,10 @@ def _duration(seconds: float) -> str:
 
 
 class Screen:
-    """Writes lines to standard output, for as long as somebody is there to read them."""
+    """Writes lines for as long as somebody is there to read them."""
 
-    def __init__(self) -> None:
-        self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    def __init__(self, output: TextIO) -> None:
+        self._console = Console(file=output, highlight=False, soft_wrap=True)
         self._second = 0
         self._shown = 0
         self._hidden = 0

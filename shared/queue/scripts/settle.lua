@@ -52,9 +52,10 @@ local function go_on(s, record)
 end
 
 -- What a stale token still may say: the provider has the message. To ignore that would send it
--- again for certain. A newer attempt that has begun will bring its own outcome.
+-- again for certain. A newer attempt that has begun will bring its own outcome; one that this
+-- server knows nothing of had begun at a primary that was lost with it.
 local function brings_acceptance(s, record)
-  if not LIVE[record.state] or tonumber(record.attempts or 0) ~= s.number then
+  if not LIVE[record.state] or record.begun or tonumber(record.attempts or 0) > s.number then
     return false
   end
   if s.all == 'sent' then
@@ -68,11 +69,26 @@ local function brings_acceptance(s, record)
   return false
 end
 
+local function replace_attempt(s, record)
+  if tonumber(record.attempts or 0) == s.number then
+    redis.call('LSET', key('attempts', s.id), -1, s.attempt)
+  else
+    record.attempts = s.number
+    close_attempt(s.id, s.attempt)
+  end
+end
+
+-- A requeue may have opened recipients again that the attempt was not for.
 local function settle_late(s, record)
-  redis.call('LSET', key('attempts', s.id), -1, s.attempt)
-  if s.all then
+  replace_attempt(s, record)
+  if s.all and not s.told then
     finish(s.id, record, s.all, s.told, s.reason)
     return
+  end
+  if s.all then
+    for _, recipient in ipairs(cjson.decode(string.match(s.attempt, '^[^\n]*')).recipients) do
+      decide(s.id, record, recipient, s.all, s.told)
+    end
   end
   decide_some(s.id, record, s.some)
   if all_decided(s, record) then

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+import structlog
+from typer.testing import CliRunner
 
 from reliable_email.cli.app import app
 from tests.redis_server import RedisServer
@@ -16,8 +18,35 @@ from tests.services.frontend.running import Running, run_frontend, settings_for
 
 _numbers = itertools.count()
 
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a command ended, and what it printed."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
 #: Runs the command with these arguments; `stdin` is what it reads.
-Command = Callable[..., Awaitable[Result]]
+Command = Callable[..., Awaitable[Done]]
+
+
+async def reliable_email(*arguments: str, stdin: str = "") -> Done:
+    """Run the command, in a thread and an event loop of its own: the frontend it speaks to needs this one."""
+    result = await asyncio.to_thread(CliRunner().invoke, app, arguments, input=stdin)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Done(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_but_the_command_prints() -> Iterator[None]:
+    """Keep the frontend's log from standard output, which belongs to the command meanwhile."""
+    before = structlog.get_config()
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +56,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-async def frontend(
-    valkey: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Running]:
+async def frontend(valkey: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
     settings = settings_for(valkey.url, f"cli{next(_numbers)}", keys=("a-key-of-16-chars",))
     async with run_frontend(settings, tmp_path, monkeypatch) as running:
         await running.queue.core.learn_shards(1)
@@ -42,9 +69,4 @@ def command(frontend: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RELIABLE_EMAIL_URL", f"http://127.0.0.1:{frontend.port}")
     monkeypatch.setenv("RELIABLE_EMAIL_API_KEY", "a-key-of-16-chars")
-
-    async def run(*arguments: str, stdin: str = "") -> Result:
-        # The command has an event loop of its own, beside that of the frontend.
-        return await asyncio.to_thread(CliRunner().invoke, app, list(arguments), input=stdin)
-
-    return run
+    return reliable_email

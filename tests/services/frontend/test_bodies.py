@@ -107,6 +107,15 @@ async def test_a_body_in_too_many_chunks_is_cut(start: Start) -> None:
     assert (answer.status, answer.code) == (413, "too_large")
 
 
+async def test_a_body_without_an_end_is_cut(start: Start) -> None:
+    frontend = await start(limits=ONE_KIB)
+    reader, writer = await asyncio.open_connection("127.0.0.1", frontend.port)
+    writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"400\r\n" + b" " * 1024 + b"\r\n1\r\n \r\n")
+
+    assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+    writer.close()
+
+
 async def test_after_a_body_that_is_too_large_the_connection_is_closed(start: Start) -> None:
     frontend = await start(limits=ONE_KIB)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from services.frontend import app
+from services.frontend import answers, app
 from shared.domain.errors import Unsafe
 from shared.settings.model import DurabilitySettings
 from tests.fakes.tcp_proxy import Mode, TcpProxy
@@ -73,12 +73,23 @@ async def test_while_redis_is_frozen_everything_is_answered_in_time(own_valkey: 
     message_id = await frontend.accepted()
 
     own_valkey.freeze()
-    answers = await every_call(frontend, message_id)
+    given = await every_call(frontend, message_id)
 
-    assert [answer.status for answer in answers] == [503] * 13
-    assert {answer.code for answer in answers[:2]} <= {"acceptance_unknown", "unavailable"}
-    assert {answer.code for answer in answers[2:]} == {"unavailable"}
-    assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
+    assert [answer.status for answer in given] == [503] * 13
+    assert {answer.code for answer in given[:2]} <= {"acceptance_unknown", "unavailable"}
+    assert {answer.code for answer in given[2:]} == {"unavailable"}
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in given)
+
+
+async def test_calls_that_together_take_too_long_are_given_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    frontend = await start()
+    message_id = await frontend.accepted()
+    monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.0)
+
+    answer = await frontend.post(f"/v1/messages/{message_id}/cancel")
+
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert "not known" in answer.body["detail"]
 
 
 async def test_while_redis_is_frozen_the_process_is_ready(own_valkey: RedisServer, start: Start) -> None:
@@ -96,10 +107,10 @@ async def test_what_was_sent_to_a_frozen_redis_is_settled_by_its_key(own_valkey:
     assert (await frontend.submit(idempotency_key="k")).code == "acceptance_unknown"
     own_valkey.thaw()
 
-    answers = [await frontend.submit(idempotency_key="k") for _ in range(2)]
+    first, second = [await frontend.submit(idempotency_key="k") for _ in range(2)]
 
-    assert [answer.status for answer in answers] == [202, 202]
-    assert answers[0].body == answers[1].body
+    assert (first.status, second.status) == (202, 202)
+    assert first.body == second.body
     assert (await frontend.get("/v1/queue")).body["totals"]["queued"] == 1
 
 
@@ -108,10 +119,10 @@ async def test_while_redis_is_dead_nothing_is_accepted(own_valkey: RedisServer, 
     message_id = await frontend.accepted()
 
     own_valkey.kill()
-    answers = await every_call(frontend, message_id)
+    given = await every_call(frontend, message_id)
 
-    assert [answer.status for answer in answers] == [503] * 13
-    assert {answer.code for answer in answers} <= {"unavailable", "acceptance_unknown"}
+    assert [answer.status for answer in given] == [503] * 13
+    assert {answer.code for answer in given} <= {"unavailable", "acceptance_unknown"}
 
 
 async def test_when_redis_is_back_messages_are_accepted_again(own_valkey: RedisServer, start: Start) -> None:

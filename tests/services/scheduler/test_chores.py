@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from services.scheduler import chores
+from services.scheduler.app import Scheduler
 from services.scheduler.chores import Means
 from services.scheduler.contact import Contact
 from shared.domain.message import Priority
@@ -50,9 +51,7 @@ async def lose_lease(cluster: Cluster, *, begun: bool) -> str:
     (lease,) = (await lost.lease(0, [FlowRequest("default", Priority.NORMAL, 1)])).leases
     if begun:
         await lost.begin(0, [Begin(lease, 1, "relay", lease.pending)])
-    until = await cluster.redis_now() + 2
-    while await cluster.redis_now() < until:
-        pass
+    await cluster.clock_reaches(await cluster.redis_now() + 2)
     return message_id
 
 
@@ -73,8 +72,10 @@ async def test_promote_asks_to_come_again_when_the_next_message_is_due(means: Me
 
 
 async def test_promote_of_more_than_one_step_can_do_asks_to_come_again_at_once(means: Means, cluster: Cluster) -> None:
-    await cluster.submit_all([letter()] * 300, send_at=await cluster.redis_now() + 1)
-    await cluster.submit(send_at=await cluster.redis_now() + HOUR)
+    send_at = await cluster.redis_now() + 200
+    await cluster.submit_all([letter()] * 300, send_at=send_at)
+    await cluster.submit(send_at=send_at + HOUR)
+    await cluster.clock_reaches(send_at)
 
     first, second = await chores.promote(means, 0), await chores.promote(means, 0)
 
@@ -84,7 +85,7 @@ async def test_promote_of_more_than_one_step_can_do_asks_to_come_again_at_once(m
     assert means.metrics.promoted["scheduled"]._value.get() == 300
 
 
-async def test_an_empty_shard_is_promised_nothing(means: Means, cluster: Cluster) -> None:
+async def test_an_empty_shard_is_promised_nothing(means: Means) -> None:
     wishes = [await chore(means, 0) for chore in (chores.promote, chores.expire, chores.drop_content, chores.trim)]
 
     assert wishes == [None, None, None, None]
@@ -155,6 +156,21 @@ async def test_retention_drops_the_record_at_last(means: Means, cluster: Cluster
     await chores.trim(means, 0)
 
     assert await cluster.queue.views.read(message_id) is None
+
+
+async def test_the_queue_s_depths_and_ages_are_shown(means: Means, cluster: Cluster) -> None:
+    await cluster.submit_all([letter()] * 3, send_at=await cluster.redis_now() + HOUR)
+    await cluster.submit_all([letter()] * 2, priority=Priority.BULK)
+    await cluster.clock_reaches(await cluster.redis_now() + 2)
+
+    await Scheduler(means).show_gauges()
+
+    depth, age = means.metrics.queue_depth, means.metrics.oldest_ready_age_seconds
+    assert depth[State.SCHEDULED, Priority.NORMAL]._value.get() == 3
+    assert depth[State.QUEUED, Priority.BULK]._value.get() == 2
+    assert depth[State.QUEUED, Priority.NORMAL]._value.get() == 0
+    assert age[Priority.BULK]._value.get() >= 0.001
+    assert age[Priority.NORMAL]._value.get() == 0
 
 
 async def test_retention_keeps_what_is_not_over_yet(means: Means, cluster: Cluster) -> None:

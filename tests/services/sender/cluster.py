@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -26,7 +26,7 @@ from tests.queue.invariant import faults_of
 from tests.services.sender.journal import Journal
 
 #: Short enough to wait for, long enough for a process that shares two processors with others.
-FAST: Final = {
+FAST: Final[dict[str, dict[str, Any]]] = {
     "sender": {"lease_seconds": 2, "grace_seconds": 5},
     "scheduler": {"grace_seconds": 5},
     "retry": {"base_seconds": 0.2, "max_seconds": 0.4, "ambiguous_delay_seconds": 0.2},
@@ -54,7 +54,9 @@ def toml(tree: dict[str, Any]) -> str:
         for table in content if isinstance(content, list) else [content]:
             lines.append(f"[[{section}]]" if isinstance(content, list) else f"[{section}]")
             for key, value in table.items():
-                inner = {f"{key}.{name}": one for name, one in value.items()} if isinstance(value, dict) else {key: value}
+                inner = (
+                    {f"{key}.{name}": one for name, one in value.items()} if isinstance(value, dict) else {key: value}
+                )
                 lines += [f"{name} = {json.dumps(one)}" for name, one in inner.items()]
     return "\n".join(lines) + "\n"
 
@@ -93,7 +95,9 @@ class Member:
             families = text_string_to_metric_families(await answer.text())
             samples = [sample for family in families for sample in family.samples]
         full = f"reliable_email_{name}"
-        return sum(sample.value for sample in samples if sample.name == full and labels.items() <= sample.labels.items())
+        return sum(
+            sample.value for sample in samples if sample.name == full and labels.items() <= sample.labels.items()
+        )
 
 
 @dataclass(slots=True)
@@ -110,7 +114,9 @@ class Cluster:
 
     async def open(self, shards: int = 1) -> None:
         """Join the queue as its clients' side."""
-        self.queue = joining.connect(self.settings({"name": "none", "kind": "sandbox"}, redis={"shards": shards}), "test")
+        self.queue = joining.connect(
+            self.settings({"name": "none", "kind": "sandbox"}, redis={"shards": shards}), "test"
+        )
         await self.queue.core.learn_shards(shards)
 
     async def close(self) -> None:
@@ -129,7 +135,7 @@ class Cluster:
         """Write a configuration file and return its path."""
         self.files += 1
         path = self.folder / f"config-{self.files}.toml"
-        own = {"redis": {"url": self.url, "prefix": self.prefix}, "ops": {"port": 0}}
+        own: dict[str, dict[str, Any]] = {"redis": {"url": self.url, "prefix": self.prefix}, "ops": {"port": 0}}
         path.write_text(toml({**merged(own, FAST, sections), "providers": list(providers)}))
         return path
 
@@ -227,6 +233,11 @@ class Cluster:
         ((seconds, micros),) = await self.queue.core.plain(self.queue.core.tag(0), [("TIME",)])
         return int(seconds) * 1000 + int(micros) // 1000
 
+    async def clock_reaches(self, instant: int) -> None:
+        """Wait until Redis's clock shows an instant of the next few moments."""
+        while await self.redis_now() < instant:
+            pass
+
     async def stored(self, message_id: str) -> dict[str, str]:
         """Return a message's record as it is stored."""
         tag = self.queue.core.tag(0)
@@ -248,6 +259,3 @@ def ids_of(mails: Sequence[Mail]) -> list[str]:
 
 def _error(task: asyncio.Task[None]) -> str:
     return "cancelled" if task.cancelled() else repr(task.exception())
-
-
-Asks = Callable[[], Awaitable[bool]]

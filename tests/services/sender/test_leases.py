@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from shared.domain.message import Priority
 from shared.domain.outcome import Outcome
 from shared.domain.states import State
+from shared.queue.chores import Reaped
 from shared.queue.leases import Begin, FlowRequest, Lease, Leases
 from tests.fakes.smtp_server import Act, SmtpServer
 from tests.services.sender.cluster import Cluster, ids_of, letter, relay
@@ -28,7 +29,7 @@ async def lose_sender(cluster: Cluster, ids: Sequence[str], *, begun: bool = Tru
 
 async def take_back(cluster: Cluster, count: int) -> None:
     """Take back the leases of senders that were lost, and make their messages ready at once."""
-    reaped = []
+    reaped: list[Reaped] = []
     while len(reaped) < count:
         reaped += await cluster.queue.chores.reap(0, ambiguous_delay_ms=0, max_rounds=12, max_age_ms=1 << 40)
         await cluster.queue.chores.promote(0)
@@ -43,9 +44,7 @@ async def strike(cluster: Cluster, count: int, times: int = 1) -> list[str]:
     return ids
 
 
-async def test_a_lease_is_renewed_while_its_attempt_hangs(
-    cluster: Cluster, smtp: SmtpServer, journal: Journal
-) -> None:
+async def test_a_lease_is_renewed_while_its_attempt_hangs(cluster: Cluster, smtp: SmtpServer, journal: Journal) -> None:
     """The attempt takes three leases' time; a scheduler that would take the lease back looks on."""
     smtp.plan("end", Act.HANG)
     await cluster.scheduler(**SHORT)

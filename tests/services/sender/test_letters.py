@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
@@ -21,9 +21,9 @@ HTML: Final = "<p>Thank you.</p>\n"
 PNG: Final = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 
-def file(content: bytes, name: str = "receipt.pdf", **fields: str) -> Attachment:
+def file(content: bytes, name: str = "receipt.pdf", kind: str = "application/pdf", **more: Any) -> Attachment:
     """Return an attachment."""
-    return Attachment(**{"filename": name, "content_type": "application/pdf", "size_bytes": len(content), "content": content, **fields})
+    return Attachment(name, kind, len(content), content, **more)
 
 
 LETTERS: Final = {
@@ -32,7 +32,7 @@ LETTERS: Final = {
     "both": letter(html=HTML),
     "image": letter(
         html='<img src="cid:logo">\n',
-        attachments=(file(PNG, "logo.png", content_type="image/png", content_id="logo", disposition="inline"),),
+        attachments=(file(PNG, "logo.png", "image/png", content_id="logo", disposition="inline"),),
     ),
     "two-files": letter(attachments=(file(b"%PDF-1.7\n"), file(bytes(range(256)) * 40, "résumé №2.bin"))),
     "cc-and-bcc": letter(

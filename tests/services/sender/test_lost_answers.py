@@ -7,6 +7,7 @@ where the sender itself has found its way.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ async def far_cluster(proxy: LossyProxy, cluster: Cluster) -> Cluster:
     return cluster
 
 
-async def warm_sender(cluster: Cluster, smtp: SmtpServer, **keys: object) -> Member:
+async def warm_sender(cluster: Cluster, smtp: SmtpServer, **keys: Any) -> Member:
     """Start a sender that has sent one message: by now Redis knows each script."""
     sender = await cluster.sender(relay(smtp, **keys), sender=PATIENT)
     await cluster.came_to(State.SENT, await cluster.submit())
@@ -68,10 +69,14 @@ async def test_one_lost_answer_does_no_harm(
 
 @pytest.mark.parametrize(
     ("script", "complaint"),
-    [("lease", {"event": "chore_failed", "chore": "lease"}), ("begin", {"event": "settle_failed"}), ("settle", {"event": "settle_failed"})],
+    [
+        ("lease", {"event": "chore_failed", "chore": "lease"}),
+        ("begin", {"event": "settle_failed"}),
+        ("settle", {"event": "settle_failed"}),
+    ],
 )
 async def test_answers_lost_for_longer_than_a_call_lasts_do_no_harm(
-    script: str, complaint: dict[str, str], proxy: LossyProxy, far_cluster: Cluster, smtp: SmtpServer, journal: Journal
+    script: str, complaint: dict[str, Any], proxy: LossyProxy, far_cluster: Cluster, smtp: SmtpServer, journal: Journal
 ) -> None:
     """What Redis has done is not known to the sender, which gives the call up, and finds out later."""
     await warm_sender(far_cluster, smtp)
@@ -128,7 +133,7 @@ async def test_an_acceptance_that_comes_after_its_lease_is_over_still_ends_the_m
 
 
 async def test_mail_flows_again_after_redis_stood_still(
-    tmp_path_factory: pytest.TempPathFactory, smtp: SmtpServer, open_cluster: object, journal: Journal
+    tmp_path_factory: pytest.TempPathFactory, smtp: SmtpServer, journal: Journal
 ) -> None:
     with RedisServer(tmp_path_factory.mktemp("frozen")) as redis:
         cluster = Cluster(redis.url, "f", tmp_path_factory.mktemp("config"), journal)

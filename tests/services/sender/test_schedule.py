@@ -71,18 +71,16 @@ async def test_a_message_that_waits_for_a_server_ends_when_it_expires(cluster: C
     assert (record.state, record.rounds) == (State.EXPIRED, 0)
 
 
-async def test_a_crowd_that_is_due_at_one_instant_is_promoted_whole(
-    cluster: Cluster, smtp: SmtpServer, journal: Journal
-) -> None:
+async def test_a_crowd_that_is_due_at_one_instant_is_promoted_whole(cluster: Cluster, journal: Journal) -> None:
+    await cluster.submit_all([letter()] * 5_000, send_at=await cluster.redis_now() + 1_500)
+    waiting = await cluster.count(State.SCHEDULED)  # on a slow machine the first few may be due already
+
     scheduler = await cluster.scheduler()
-    send_at = await cluster.redis_now() + 1_500
-    await cluster.submit_all([letter()] * 5_000, send_at=send_at)
+    await journal.until(lambda: promoted(journal) >= waiting, "all are promoted")
 
-    await journal.until(lambda: promoted(journal) >= 5_000, "5,000 are promoted")
-
-    assert promoted(journal) == 5_000
-    assert await scheduler.metric("promoted_total", **{"from": "scheduled"}) == 5_000
-    assert await scheduler.metric("promotion_lateness_seconds_count") == 5_000
+    assert promoted(journal) == waiting
+    assert await scheduler.metric("promoted_total", **{"from": "scheduled"}) == waiting
+    assert await scheduler.metric("promotion_lateness_seconds_count") == waiting
     assert await cluster.count(State.QUEUED) == 5_000
 
 
