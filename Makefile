@@ -10,7 +10,7 @@ ARGS    ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check format bench mutate lock clean
+.PHONY: help run test check format bench mutate docs lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench: $(VENV)/.tools  ## measure this machine; the numbers of README.md come fr
 
 mutate: $(VENV)/.tools  ## change the pure core on purpose, and list the changes that no test notices
 	$(BIN)/python -m tests.mutate $(ARGS)
+
+docs: $(VENV)/.tools  ## write anew what the documentation takes from the code
+	$(BIN)/python -m tests.docs
 
 lock: $(VENV)/.tools  ## choose versions anew (ARGS=--upgrade: the newest) and write both lock files
 	$(LOCK) $(ARGS) --group build --output-file requirements.lock

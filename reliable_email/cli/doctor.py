@@ -37,7 +37,7 @@ def doctor(
 ) -> None:
     """Look at Redis, its settings and every message of the queue, while it works on.
 
-    Reads configuration and Redis: that of [redis] url, else the one that `up` runs on --data.
+    Reads configuration and Redis: that of redis.url, else the one that `up` runs on --data.
     Exits with 0 where nothing is wrong, with 1 where something is.
     """
     try:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shared.domain.errors import AnswerLost, QueueError, Unavailable
+from shared.domain.errors import AnswerLost, NotReplicated, QueueError, Unavailable
 from shared.domain.message import Acceptance, Submission
 from shared.queue import Queue
 from shared.queue.pieces import INLINE_BYTES
@@ -60,16 +60,19 @@ class Commit:
 
     async def submit(self, submission: Submission) -> Committed:
         """Store one message; the answer is there when it is on disk, or cannot be."""
-        (committed,) = await self.submit_all([submission])
-        return committed
+        if len(self._waiting) >= _WAITING_MESSAGES:
+            return self._overloaded()
+        return await self._enter(submission, time.monotonic() + ANSWER_SECONDS)
 
     async def submit_all(self, submissions: Sequence[Submission]) -> list[Committed]:
         """Store messages and return what came of each, in their order."""
         if len(self._waiting) + len(submissions) > _WAITING_MESSAGES:
-            error = Unavailable(f"{len(self._waiting)} submissions wait for Redis already")
-            return [Committed("", error) for _ in submissions]
+            return [self._overloaded() for _ in submissions]
         deadline = time.monotonic() + ANSWER_SECONDS
         return list(await asyncio.gather(*(self._enter(submission, deadline) for submission in submissions)))
+
+    def _overloaded(self) -> Committed:
+        return Committed("", Unavailable(f"{len(self._waiting)} submissions wait for Redis already"))
 
     def _enter(self, submission: Submission, deadline: float) -> asyncio.Future[Committed]:
         if submission.envelope.size_bytes > INLINE_BYTES // 2:
@@ -121,8 +124,7 @@ class Commit:
                 _answer(waiting, Committed(item.id, AnswerLost("the frontend failed while it wrote")))
             raise
         for waiting, item, result in zip(batch, prepared, results, strict=True):
-            message_id = result.id if isinstance(result, Acceptance) else item.id
-            _answer(waiting, Committed(message_id, result))
+            _answer(waiting, Committed(_id_of(result) or item.id, result))
         self._report(results, time.monotonic() - started)
 
     def _report(self, results: Sequence[Result], seconds: float) -> None:
@@ -136,6 +138,13 @@ class Commit:
         """Wait until everything that entered has been answered."""
         while self._flights:
             await asyncio.wait(tuple(self._flights))
+
+
+def _id_of(result: Result) -> str | None:
+    """Return the id under which a message is stored: a replay has its first one."""
+    if isinstance(result, NotReplicated) and result.answer:
+        return str(result.answer[0])
+    return result.id if isinstance(result, Acceptance) else None
 
 
 def _answer(waiting: _Waiting, committed: Committed) -> None:

@@ -152,22 +152,20 @@ class ProviderActor:
             self._outlet.unused(delivery, "stale")
 
     async def _fly(self, delivery: Delivery, begun: Begun, began: float) -> None:
+        is_providers = False
         try:
-            verdict = await self._deliver(delivery, begun)
+            parcel = await self._parcel(delivery, begun)
+            verdict = legible(await self._channel.deliver(parcel))
+            is_providers = True
+        except QueueError as error:
+            verdict = Verdict(Outcome.TEMPORARY, f"the content could not be read: {error}")
         except asyncio.CancelledError:
             # The grace period is over: whether the provider has it is unknown, and is written down so.
             verdict = Verdict(Outcome.AMBIGUOUS, "the sender was stopped while it waited for the answer")
         except Exception as defect:
             log.exception("task_crashed", task=f"{self.name}/{delivery.lease.id}", error=repr(defect))
             verdict = Verdict(Outcome.AMBIGUOUS, f"a defect in the sender: {type(defect).__name__}")
-        self._end(delivery, begun, began, verdict)
-
-    async def _deliver(self, delivery: Delivery, begun: Begun) -> Verdict:
-        try:
-            parcel = await self._parcel(delivery, begun)
-        except QueueError as error:
-            return Verdict(Outcome.TEMPORARY, f"the content could not be read: {error}")
-        return legible(await self._channel.deliver(parcel))
+        self._end(delivery, begun, began, verdict, is_providers=is_providers)
 
     async def _parcel(self, delivery: Delivery, begun: Begun) -> Parcel:
         if delivery.parcel is None:
@@ -186,18 +184,18 @@ class ProviderActor:
             delivery.parcel = replace(delivery.parcel, recipients=delivery.pending, deduplication_key=key)
         return delivery.parcel
 
-    def _end(self, delivery: Delivery, begun: Begun, began: float, verdict: Verdict) -> None:
+    def _end(self, delivery: Delivery, begun: Begun, began: float, verdict: Verdict, *, is_providers: bool) -> None:
         self.account.restore(token=False)
         now = time.monotonic()
         outcome = verdict.outcome
         self._metrics.attempts[self.name, outcome].inc()
         self._metrics.attempt_seconds[self.name].observe(now - began)
         overdue_at = self._overdue.pop(delivery, None)
-        change = self.account.observe(verdict, began, now, is_probe=delivery.is_probe, overdue_at=overdue_at)
-        if outcome is not Outcome.ACCEPTED:
-            self._note_trouble(verdict, begun, now, began)
-        if change is not None:
-            self._tell(change, verdict.detail)
+        if is_providers:
+            self._learn(delivery, begun, began, verdict, overdue_at)
+        elif delivery.is_probe:
+            # What went wrong on our side says nothing about the provider.
+            self.account.breaker.abandon_probe(now)
         attempt = attempt_of(
             verdict,
             number=delivery.attempts,
@@ -212,6 +210,16 @@ class ProviderActor:
         log.debug("attempt_finished", message_id=delivery.lease.id, provider=self.name, outcome=outcome)
         self._outlet.tried(delivery, attempt, verdict)
         self._outlet.changed()
+
+    def _learn(
+        self, delivery: Delivery, begun: Begun, began: float, verdict: Verdict, overdue_at: float | None
+    ) -> None:
+        now = time.monotonic()
+        change = self.account.observe(verdict, began, now, is_probe=delivery.is_probe, overdue_at=overdue_at)
+        if verdict.outcome is not Outcome.ACCEPTED:
+            self._note_trouble(verdict, begun, now, began)
+        if change is not None:
+            self._tell(change, verdict.detail)
 
     def _note_trouble(self, verdict: Verdict, begun: Begun, now: float, began: float) -> None:
         at = begun.at + round((now - began) * 1000)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class ReliableEmailError(Exception):
@@ -43,7 +45,14 @@ class AnswerLost(QueueError):
 
 
 class NotReplicated(AnswerLost):
-    """The write is on the primary's disk, but fewer replicas than asked confirmed it in time."""
+    """The write is on the primary's disk, but fewer replicas than asked confirmed it in time.
+
+    `answer` is what the script said: the write itself is known, only its replication is not.
+    """
+
+    def __init__(self, words: str, answer: Sequence[Any] = ()) -> None:
+        self.answer = answer
+        super().__init__(words)
 
 
 class QueueFull(QueueError):

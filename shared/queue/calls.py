@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -43,6 +43,10 @@ _NOT_NOW: Final = (ClusterDownError, MasterDownError, ReadOnlyError, TryAgainErr
 _NOT_NOW_WORDS: Final = ("MISCONF", "NOREPLICAS", "BUSY", "LOADING", "UNKILLABLE", "FAILOVER")
 
 
+#: What a script said, and how many replicas confirmed what it wrote.
+_Said = tuple[Any, int]
+
+
 @dataclass(slots=True)
 class Call:
     """One call of one script for one tag."""
@@ -52,7 +56,6 @@ class Call:
     arguments: dict[str, Any]
     bodies: Sequence[bytes] = ()
     may_be_late: bool = False
-    asked: Address | None = field(default=None, init=False)
 
     def command(self, now_ms: float, seconds: float, *, whole: bool) -> Command:
         """Return the command; `whole` carries the source for a server that forgot the script."""
@@ -155,71 +158,74 @@ class Caller:
             replies, confirmed = await self._exchange(server, calls, deadline, replication, whole=False)
         except QueueError as error:
             return [error] * len(calls)
-        answers: list[list[Any] | QueueError] = []
-        for call, reply in zip(calls, replies, strict=True):
-            answer = await self._understand(server, call, reply, deadline, replication)
-            if not isinstance(answer, QueueError) and call.script.writes and confirmed < replication.replicas:
-                answer = NotReplicated(
-                    f"{confirmed} of {replication.replicas} replicas confirmed within {replication.seconds} s"
-                )
-            answers.append(answer)
-        return answers
+        return [
+            await self._understand(server, call, (reply, confirmed), deadline, replication)
+            for call, reply in zip(calls, replies, strict=True)
+        ]
 
     async def _exchange(
-        self, server: Server, calls: Sequence[Call], deadline: float, replication: Replication, *, whole: bool
+        self,
+        server: Server,
+        calls: Sequence[Call],
+        deadline: float,
+        replication: Replication,
+        *,
+        whole: bool,
+        asking: bool = False,
     ) -> tuple[list[Any], int]:
         seconds = max(0.01, deadline - time.monotonic())
         commands = [call.command(server.now_ms(), seconds, whole=whole) for call in calls]
+        if asking:
+            commands.insert(0, ("ASKING",))  # it holds for the next command on this connection alone
         if replication.replicas:
             commands.append(("WAIT", replication.replicas, int(replication.seconds * 1000)))
         started = time.perf_counter()
         replies = await server.exchange(commands, seconds)
         self._observe(calls[0].script.name, time.perf_counter() - started)
         confirmed = replies.pop() if replication.replicas else 0
-        return replies, confirmed if isinstance(confirmed, int) else 0
+        return replies[1:] if asking else replies, confirmed if isinstance(confirmed, int) else 0
 
     async def _understand(
-        self, server: Server, call: Call, reply: Any, deadline: float, replication: Replication
+        self, server: Server, call: Call, said: _Said, deadline: float, replication: Replication
     ) -> list[Any] | QueueError:
         """Turn a reply into an answer, after the one repetition that some replies ask for."""
         try:
+            reply = said[0]
             if isinstance(reply, NoScriptError):
-                reply = await self._again(server, call, deadline, replication)
+                said = await self._again(server, call, deadline, replication)
             elif isinstance(reply, MovedError):
                 self._servers.topology.moved(slot(call.tag), Address(reply.host, reply.port))
-                reply = await self._again(self._at(reply), call, deadline, replication)
+                said = await self._again(self._at(reply), call, deadline, replication)
             elif isinstance(reply, AskError):
-                reply = await self._asking(self._at(reply), call, deadline)
-            if not isinstance(reply, ResponseError) and _too_late(reply):
-                server.learn_clock(float(reply[0]))
-                reply = await self._again(server, call, deadline, replication)
+                said = await self._again(self._at(reply), call, deadline, replication, asking=True)
+            if _too_late(said[0]):
+                server.learn_clock(float(said[0][0]))
+                said = await self._again(server, call, deadline, replication)
         except QueueError as error:
             return error
+        reply, confirmed = said
         if isinstance(reply, ResponseError):
             return _error_of(call, reply)
         if _too_late(reply):
             return Unavailable(f"Redis at {server.address} was reached too late")
         server.learn_clock(float(reply[0]))
-        return list(reply[1:] if reply[1] != b"ok" else reply[2:])
+        answer = list(reply[1:] if reply[1] != b"ok" else reply[2:])
+        if call.script.writes and confirmed < replication.replicas:
+            words = f"{confirmed} of {replication.replicas} replicas confirmed within {replication.seconds} s"
+            return NotReplicated(words, answer)
+        return answer
 
     def _at(self, redirection: AskError) -> Server:
         return self._servers.at(Address(redirection.host, redirection.port))
 
-    async def _again(self, server: Server, call: Call, deadline: float, replication: Replication) -> Any:
+    async def _again(
+        self, server: Server, call: Call, deadline: float, replication: Replication, *, asking: bool = False
+    ) -> _Said:
+        """Repeat a call on one server; `asking` follows a slot that is just moving there."""
         if not server.knows_clock:
             await _learn_clock(server)
-        replies, confirmed = await self._exchange(server, [call], deadline, replication, whole=True)
-        if confirmed < replication.replicas and not isinstance(replies[0], ResponseError):
-            raise NotReplicated(f"{confirmed} of {replication.replicas} replicas confirmed")
-        return replies[0]
-
-    async def _asking(self, server: Server, call: Call, deadline: float) -> Any:
-        """Follow a slot that is just moving; both commands must go through one connection."""
-        if not server.knows_clock:
-            await _learn_clock(server)
-        seconds = max(0.01, deadline - time.monotonic())
-        command = call.command(server.now_ms(), seconds, whole=True)
-        return (await server.exchange([("ASKING",), command], seconds))[1]
+        replies, confirmed = await self._exchange(server, [call], deadline, replication, whole=True, asking=asking)
+        return replies[0], confirmed
 
 
 async def _learn_clock(server: Server) -> None:

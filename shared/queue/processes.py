@@ -38,6 +38,10 @@ class Processes:
             {"role": role, "name": name, "told": orjson.dumps(told).decode(), "seconds": GONE_SECONDS},
         )
 
+    async def withdraw(self, role: str, name: str) -> None:
+        """Say that this process ends. Raises QueueError."""
+        await self._core.run("withdraw", self._core.service_tag, {"role": role, "name": name})
+
     async def census(self) -> list[Process]:
         """Return the processes that are there. Raises QueueError."""
         answer = await self._core.run("census", self._core.service_tag, {"seconds": GONE_SECONDS})

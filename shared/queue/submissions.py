@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from shared.domain.codec import encode
-from shared.domain.errors import QueueError
+from shared.domain.errors import NotReplicated, QueueError
 from shared.domain.ids import RANDOM_BYTES, make_id
 from shared.domain.message import Acceptance, OnAmbiguous, Priority, Submission
 from shared.domain.states import State
@@ -138,7 +138,7 @@ class Submissions:
         results: list[Result] = [Refusal.PIECES_LOST] * len(batch)
         for group, answer in zip(groups, answers, strict=True):
             for position, index in enumerate(group):
-                results[index] = answer if isinstance(answer, QueueError) else _result(answer[position])
+                results[index] = _result_of(answer, position)
         return results
 
 
@@ -158,7 +158,15 @@ def _shard_of_key(submission: Submission, digest: str, shards: int) -> int:
     return int(batch.hexdigest()[:32], 16) % shards
 
 
-def _result(answer: list[bytes]) -> Result:
+def _result_of(answer: list[Any] | QueueError, position: int) -> Result:
+    if isinstance(answer, NotReplicated) and answer.answer:
+        stored = _result(answer.answer[position])
+        # What was refused needs no replica; what was stored is in doubt under the id that it has.
+        return stored if isinstance(stored, Refusal) else NotReplicated(str(answer), [stored.id])
+    return answer if isinstance(answer, QueueError) else _result(answer[position])
+
+
+def _result(answer: list[bytes]) -> Acceptance | Refusal:
     status = answer[0].decode()
     if status in {"reused", "full", "missing_pieces"}:
         return Refusal(status)

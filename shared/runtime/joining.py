@@ -109,4 +109,11 @@ async def beat(queue: Queue, role: str, name: str, tell: Callable[[], dict[str, 
     async def once() -> None:
         await queue.processes.beat(role, name, {"started_at": started_at, **tell()})
 
-    await periodically("beat", once, BEAT_SECONDS, jitter=0)
+    try:
+        await periodically("beat", once, BEAT_SECONDS, jitter=0)
+    finally:
+        try:
+            await queue.processes.withdraw(role, name)
+        except QueueError as error:
+            # In ten seconds the others take it for gone without a word.
+            log.warning("chore_failed", chore="withdraw", error=str(error), kind=type(error).__name__)

@@ -137,7 +137,7 @@ class RedisSettings:
     """The first word of every key, so that two installations can share one server."""
 
     shards: Shards = 1
-    """Slices of the queue, about 4 for each primary of a cluster. May be raised, never lowered."""
+    """Slices of the queue, about 4 for each primary of a cluster. The first process that opens a queue decides."""
 
     @property
     def server(self) -> str:
@@ -330,7 +330,7 @@ class RouteSettings:
 
 @dataclass(frozen=True, slots=True)
 class LoggingSettings:
-    """The log on standard output."""
+    """The log, on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe level that is written."""

@@ -15,7 +15,7 @@ from shared.queue.core import Core
 from shared.queue.script import Scripts, source_of
 from shared.queue.submissions import Bounds
 from tests.queue.bells import Bells
-from tests.queue.invariant import faults_of, read_keyspace
+from tests.queue.invariant import Keyspace, faults_in, read_keyspace
 from tests.queue.scenario import Scenario
 from tests.redis_server import IN_MEMORY, RedisServer
 
@@ -80,20 +80,22 @@ async def open_queue(server: RedisServer, scripts: Scripts) -> AsyncIterator[Ope
         return opened[-1]
 
     yield open_one
-    faults = [fault for queue in opened for fault in await faults_of(queue.core)]
+    faults = []
     for queue in opened:
-        await clear_away(queue.core)
+        keyspace = await read_keyspace(queue.core)
+        faults += faults_in(keyspace, queue.core.prefix, queue.core.shards)
+        await clear_away(queue.core, keyspace)
         await queue.close()
     assert not faults, "\n".join(faults)
 
 
-async def clear_away(core: Core) -> None:
+async def clear_away(core: Core, keyspace: Keyspace) -> None:
     """Drop everything that a queue of the tests keeps."""
     by_tag: dict[str, list[str]] = {}
-    for key in await read_keyspace(core):
+    for key in keyspace:
         by_tag.setdefault(key.partition("}")[0] + "}", []).append(key)
     for tag, keys in by_tag.items():
-        await core.plain(tag, [("UNLINK", *keys)])
+        await core.plain(tag, [("UNLINK", f"{tag}:frozen-clock", *keys)])
 
 
 @pytest.fixture

@@ -141,6 +141,7 @@ class _Parser:
             "for": self._for,
             "local": self._local,
             "return": self._return,
+            "break": self._break,
         }
         is_definition = reads.get(self._next.text, self._assignment_or_call)()
         self._takes(";")
@@ -162,6 +163,9 @@ class _Parser:
         self._take("return")
         if self._next.text not in _BLOCK_ENDS:
             self._expressions()
+
+    def _break(self) -> None:
+        self._take("break")
 
     def _while(self) -> None:
         self._take("while")

@@ -248,6 +248,7 @@ class Shard:
         self.unclaimed: dict[str, Kept] = {}
         self.rates: dict[int, Kept] = {}
         self.pools: set[str] = set()
+        self.accepted: set[str] = set()
         self.moves: Counter[tuple[State | None, str, State | None]] = Counter()
         self._newest_entry = (0, 0)
 
@@ -316,7 +317,11 @@ class Shard:
             return _acceptance(status, first["id"], *(first[name] for name in _TOLD))
         known = self.messages.get(wish["id"])
         if known is not None:
-            return _acceptance("repeated", known.id, *_times(known), known.flow, wish["domain"])
+            return _acceptance("repeated", known.id, *_first(known), wish["domain"])
+        if "key" not in wish and wish["id"] in self.operations:
+            first = self.operations[wish["id"]].value
+            self.operations[wish["id"]] = Kept(first, self.now + MINUTE)
+            return _acceptance("repeated", wish["id"], *first, wish["domain"])
         if sum(message.is_live for message in self.messages.values()) >= wish["full_at"]:
             return _acceptance("full", wish["id"])
         names = [f"{wish['id']}:{number}" for number in range(1, wish.get("pieces", 0) + 1)]
@@ -326,10 +331,10 @@ class Shard:
             del self.unclaimed[name]
         message = self._accept(wish, body)
         if "key" in wish:
-            first = (message.id, wish["fingerprint"], *_times(message), message.flow, wish["domain"])
+            first = (message.id, wish["fingerprint"], *_first(message), wish["domain"])
             kept = dict(zip(("id", "fingerprint", *_TOLD), first, strict=True))
             self.claims[wish["key"]] = Kept(kept, self.now + idempotency_ms)
-        return _acceptance("accepted", message.id, *_times(message), message.flow, wish["domain"])
+        return _acceptance("accepted", message.id, *_first(message), wish["domain"])
 
     def _accept(self, wish: Call, body: bytes) -> Message:
         send = wish.get("send", self.now + wish["delay"] if "delay" in wish else None)
@@ -354,6 +359,8 @@ class Shard:
             fails_on_doubt="fail" in wish,
         )
         message.note(self.now)
+        assert message.id not in self.accepted, "what is gone does not come back"
+        self.accepted.add(message.id)
         self.messages[message.id] = message
         self.pools.add(pool)
         self._tally("accepted")
@@ -673,6 +680,7 @@ class Shard:
                 answers += ["live", message.state]
             else:
                 answers += ["done", message.state]
+                self.operations[id_] = Kept(_first(message), self.now + MINUTE)
                 del self.messages[id_]
         return answers
 
@@ -828,8 +836,8 @@ def _told_of_all(wish: Call) -> Any:
 _TOLD: Final = ("created", "send", "expires", "flow", "domain")
 
 
-def _times(message: Message) -> tuple[str, str, str]:
-    return message.created, str(message.send or ""), str(message.expires or "")
+def _first(message: Message) -> list[str]:
+    return [message.created, str(message.send or ""), str(message.expires or ""), message.flow]
 
 
 def _acceptance(status: str, id_: str, *rest: str) -> list[str]:

@@ -9,6 +9,8 @@ from shared.domain.message import Acceptance, Address, Attachment, Attempt, Enve
 from shared.domain.outcome import Outcome
 from shared.domain.states import RecipientState, State
 from shared.queue import Queue
+from shared.queue.connection import Command, Server
+from shared.queue.keys import slot
 from shared.queue.leases import Begin, Begun, Decided, FlowRequest, Lease, Leases, Release, Settled, Settlement
 from shared.queue.owners import Done
 from shared.queue.submissions import Prepared, Result
@@ -77,10 +79,12 @@ class Scenario:
         """Let every primary's clock stand at `now`."""
         self.now = now
         core = self.queue.core
-        tags = [*map(core.tag, range(core.shards)), core.service_tag, core.provider_tag(RELAY)]
-        for tag in tags:
-            await core.plain(tag, [("SET", f"{tag}:frozen-clock", now)])
-        for server in await core.servers.primaries():
+        by_server: dict[Server, list[Command]] = {}
+        for tag in (*map(core.tag, range(core.shards)), core.service_tag, core.provider_tag(RELAY)):
+            server = await core.servers.primary_of(slot(tag))
+            by_server.setdefault(server, []).append(("SET", f"{tag}:frozen-clock", now))
+        for server, commands in by_server.items():
+            await server.exchange(commands, 5)
             server.learn_clock(now)
 
     async def advance(self, milliseconds: int) -> None:
@@ -205,7 +209,7 @@ class Scenario:
         """Settle one attempt: accepted for all, unless `fields` say otherwise."""
         if not fields.keys() & {"all_state", "decided", "delay_ms", "fail_rest"}:
             fields["all_state"] = RecipientState.SENT
-        closed = fields.pop("attempt", None) or attempt(number)
+        closed = fields.pop("attempt", None) or attempt(number, recipients=lease.pending)
         (settled,) = await self.queue.leases.settle(0, [Settlement(lease, closed, **fields)])
         return settled
 

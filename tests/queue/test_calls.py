@@ -58,6 +58,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "draw": {"burst": 1, "wanted": 1, "reserve": 0},
     "meta": {"schema": 1, "shards": 1},
     "beat": {"role": "sender", "name": "s", "told": "{}", "seconds": 10},
+    "withdraw": {"role": "sender", "name": "s"},
     "census": {"seconds": 10},
 }
 

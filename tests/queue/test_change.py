@@ -234,6 +234,25 @@ async def test_the_same_state_is_none(scenario: Scenario, state: State) -> None:
     assert (await scenario.view(message_id)).events == before
 
 
+@pytest.mark.parametrize(
+    ("times", "first"),
+    [
+        ({}, "message.queued"),
+        ({"send_at": START}, "message.queued"),
+        ({"send_at": START + 1}, "message.scheduled"),
+        ({"delay_ms": HOUR}, "message.scheduled"),
+    ],
+)
+async def test_how_a_message_began_is_told_whatever_its_send_time_becomes(
+    scenario: Scenario, times: dict[str, int], first: str
+) -> None:
+    message_id = await scenario.submit(**times)
+    assert (await scenario.view(message_id)).events[0].type == first
+    for send_at in (None, START + DAY, None, START + 2 * DAY):
+        await change(scenario, message_id, send_at=send_at)
+        assert (await scenario.view(message_id)).events[0].type == first
+
+
 async def test_why_a_message_waited_is_forgotten_with_its_state(scenario: Scenario) -> None:
     message_id = await scenario.message_in(State.RETRYING)
     await change(scenario, message_id, send_at=START + DAY)

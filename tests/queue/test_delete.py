@@ -55,6 +55,41 @@ async def test_what_is_gone_is_missing(scenario: Scenario) -> None:
     assert await scenario.queue.owners.delete([message_id]) == [OwnerResult(message_id, Done.MISSING, None)]
 
 
+@pytest.mark.parametrize("times", [{}, {"delay_ms": MINUTE, "ttl_ms": MINUTE}])
+async def test_a_submission_that_arrives_once_more_is_answered_alike_and_stores_nothing(
+    scenario: Scenario, times: dict[str, int]
+) -> None:
+    prepared = scenario.prepare(**times)
+    (first,) = await scenario.submit_raw(prepared)
+    await scenario.cancel(prepared.id)
+    await scenario.delete(prepared.id)
+    before, writes = await scenario.keyspace(), await scenario.writes()
+    assert await scenario.submit_raw(prepared) == [["repeated", *first[1:]]]
+    assert await scenario.keyspace() == before
+    assert await scenario.writes() > writes
+
+
+async def test_what_was_deleted_is_remembered_for_a_minute_from_the_last_time_it_was_asked_for(
+    scenario: Scenario,
+) -> None:
+    prepared = scenario.prepare()
+    await scenario.send(prepared)
+    await scenario.cancel(prepared.id)
+    await scenario.delete(prepared.id)
+    assert 55 * SECOND < await scenario.remaining_ms(f"operation:{prepared.id}") <= MINUTE
+    await scenario.redis("PEXPIRE", f"{scenario.tag}:operation:{prepared.id}", SECOND)
+    await scenario.send(prepared)
+    assert 55 * SECOND < await scenario.remaining_ms(f"operation:{prepared.id}") <= MINUTE
+
+
+async def test_a_deleted_submission_with_a_key_is_answered_by_its_key(scenario: Scenario) -> None:
+    prepared = scenario.prepare(idempotency_key="k", fingerprint="f")
+    first = await scenario.send(prepared)
+    await scenario.cancel(prepared.id)
+    await scenario.delete(prepared.id)
+    assert await scenario.send(prepared) == first
+
+
 async def test_a_message_named_twice_is_deleted_once(scenario: Scenario) -> None:
     message_id = await scenario.message_in(State.SENT)
     arguments = {"operation": "o", "tenant": "default", "ids": [message_id, message_id]}

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from shared.domain.errors import AnswerLost, Unavailable
 from shared.domain.message import Priority
 from shared.domain.states import RecipientState, State
+from shared.queue.core import Core
 from shared.queue.leases import Decided, FlowRequest, Work
 from tests.queue.scenario import (
     DAY,
@@ -282,3 +284,35 @@ async def test_leases_of_one_sender_are_numbered_by_its_client(scenario: Scenari
     await scenario.submit()
     assert len(await scenario.lease(quota=1)) == 1
     assert len(await scenario.lease(quota=1)) == 1
+
+
+async def test_a_call_whose_answer_was_lost_is_made_again_by_the_next(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message_id = await scenario.submit()
+    run = Core.run
+
+    async def run_and_lose(core: Core, *arguments: Any) -> None:
+        await run(core, *arguments)
+        raise AnswerLost
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Core, "run", run_and_lose)
+        with pytest.raises(AnswerLost):
+            await scenario.lease()
+    assert [lease.id for lease in await scenario.lease(priority=Priority.BULK)] == [message_id]
+    assert await scenario.lease() == []
+
+
+async def test_a_call_that_was_refused_is_not_made_again(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    bulk = await scenario.submit(priority=Priority.BULK)
+    await scenario.submit()
+
+    async def refuse(_: Core, *_arguments: Any) -> None:
+        raise Unavailable
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Core, "run", refuse)
+        with pytest.raises(Unavailable):
+            await scenario.lease()
+    assert [lease.id for lease in await scenario.lease(priority=Priority.BULK)] == [bulk]

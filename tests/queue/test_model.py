@@ -60,6 +60,9 @@ ROOM: Final = 12
 #: The model's own pieces are small, so that the search need not carry megabytes.
 SMALL: Final = 1_000
 
+#: A story needs so many steps to get anywhere.
+STEPS: Final = 80
+
 _prefixes = itertools.count()
 
 
@@ -72,6 +75,7 @@ class Hand:
         self.number = lease.attempts
         self.provider = PROVIDERS[0]
         self.is_open = False
+        self.is_over = False
         self.pending = lease.pending
         self.closed: Attempt | None = None
         self.decided: tuple[Decided, ...] = ()
@@ -89,10 +93,10 @@ def some(strategy: st.SearchStrategy[T], most: int) -> st.SearchStrategy[list[T]
     return st.lists(strategy, min_size=1, max_size=most)
 
 
-hands = at_machine(lambda machine: machine.hands_likely())
-unbegun = at_machine(lambda machine: machine.hands_likely(are_open=False))
-in_flight = at_machine(lambda machine: machine.hands_likely(are_open=True))
-lost = at_machine(lambda machine: machine.hands_lost() or machine.hands)
+hands = at_machine(lambda machine: (machine.hands_free() + machine.hands_in_flight()) * 8 + machine.hands)
+free = at_machine(lambda machine: machine.hands_free() * 8 + machine.hands)
+in_flight = at_machine(lambda machine: machine.hands_in_flight() * 8 + machine.hands)
+lost = at_machine(lambda machine: machine.hands_lost())
 waiting = at_machine(lambda machine: machine.ids_likely(are_live=True))
 ended = at_machine(lambda machine: machine.ids_likely(are_live=False))
 outcomes = st.sampled_from(sorted(Outcome))
@@ -257,19 +261,30 @@ class QueueMachine(RuleBasedStateMachine):
         """Return whether a message has ended and is still there."""
         return any(not message.is_live for shard in self.watch.shards.values() for message in shard.messages.values())
 
-    def hands_likely(self, are_open: bool | None = None) -> list[Hand]:
-        """Return all leases ever given, those more often that still hold and are in flight or are not."""
-        holding = [hand for hand in self.hands if self.is_current(hand)]
-        return [hand for hand in holding if are_open in {None, hand.is_open}] * 8 + holding + self.hands
+    def hands_free(self) -> list[Hand]:
+        """Return the leases that hold and under which nothing is in flight."""
+        return [hand for hand in self.hands if self.is_current(hand) and not hand.is_open and not hand.is_over]
+
+    def hands_in_flight(self) -> list[Hand]:
+        """Return the leases that hold and under which an attempt is in flight."""
+        return [hand for hand in self.hands if self.is_current(hand) and hand.is_open]
 
     def hands_lost(self) -> list[Hand]:
-        """Return the leases that no longer hold although an attempt is in flight under them."""
-        return [hand for hand in self.hands if hand.is_open and not self.is_current(hand)]
+        """Return the leases that no longer hold although an attempt is in flight, those that may still help more often."""
+        lost = [(hand, self.model_of(hand.lease.id)) for hand in self.hands if hand.is_open and not self.is_current(hand)]
+        helpful = [hand for hand, message in lost if message and message.is_live and message.attempts == hand.number]
+        return helpful * 8 + [hand for hand, _ in lost]
 
     def ids_likely(self, *, are_live: bool) -> list[str]:
-        """Return all ids ever made, those more often of messages that are live or are not."""
+        """Return all ids ever made, those more often of messages that are live, or ended and not all sent."""
         messages = [(id_, self.model_of(id_)) for id_ in self.ids]
-        return [id_ for id_, message in messages if message and message.is_live is are_live] * 8 + self.ids
+        chosen = [id_ for id_, message in messages if message and message.is_live is are_live]
+        return chosen * 4 + [id_ for id_ in chosen if self.may_go_again(id_)] * 8 + self.ids
+
+    def may_go_again(self, message_id: str) -> bool:
+        """Return whether a requeue might find somebody to send to."""
+        message = self.model_of(message_id)
+        return message is not None and message.state in {State.FAILED, State.PARTLY_SENT, State.EXPIRED}
 
     def sent_likely(self) -> list[Sent]:
         """Return all calls ever sent, the latest more often."""
@@ -282,7 +297,7 @@ class QueueMachine(RuleBasedStateMachine):
             for message in shard.messages.values():
                 ends = message.finished or 0
                 instants |= {message.position, message.expires or 0, ends + HOUR, ends + DAY, ends + 2 * DAY}
-        return [instant for instant in sorted(instants) if instant > self.now][:6] or [self.now + MINUTE]
+        return [instant for instant in sorted(instants) if instant > self.now][:3] or [self.now + MINUTE]
 
     # The frontend
 
@@ -390,11 +405,11 @@ class QueueMachine(RuleBasedStateMachine):
         route = (RouteStep(hand.provider, chosen=True, code="best"),)
         return Attempt(hand.number, hand.provider, self.now, 12, outcome, recipients=hand.pending, route=route)
 
-    @action(4, when=lambda machine: machine.hands, chosen=some(unbegun, 3), provider=st.sampled_from(PROVIDERS))
+    @action(4, when=lambda machine: machine.hands_free(), chosen=some(free, 3), provider=st.sampled_from(PROVIDERS))
     def begin(self, chosen: list[Hand], provider: str) -> None:
         """Begin the next attempt of each; what was in flight before has found a provider that was down."""
         shard = chosen[0].lease.shard
-        mine = [hand for hand in dict.fromkeys(chosen) if hand.lease.shard == shard and hand.pending]
+        mine = [hand for hand in dict.fromkeys(chosen) if hand.lease.shard == shard and not hand.is_over]
         wishes = []
         for hand in mine:
             if hand.is_open:
@@ -411,7 +426,7 @@ class QueueMachine(RuleBasedStateMachine):
             hand.is_open |= answers is None  # a sender that heard nothing may have sent
             hand.closed, hand.decided = None, ()
 
-    @action(3, when=lambda machine: machine.hands, hand=in_flight, take=st.integers(1, 2))
+    @action(3, when=lambda machine: machine.hands_in_flight(), hand=in_flight, take=st.integers(1, 2))
     def fail_over_from_a_part(self, hand: Hand, take: int) -> None:
         """Begin anew for those whom the provider in flight has not decided."""
         if hand.is_open and len(hand.pending) > take:
@@ -421,7 +436,7 @@ class QueueMachine(RuleBasedStateMachine):
             hand.is_open = False
             self.begin([hand], PROVIDERS[1])
 
-    @action(1, when=lambda machine: machine.hands, hand=in_flight, times=st.integers(2, 60))
+    @action(1, when=lambda machine: machine.hands_in_flight(), hand=in_flight, times=st.integers(2, 60))
     def fail_over_often(self, hand: Hand, times: int) -> None:
         """Try one provider after the other, all in one call."""
         if self.is_current(hand) and hand.is_open:
@@ -439,7 +454,7 @@ class QueueMachine(RuleBasedStateMachine):
             return Decided(recipient, RecipientState.FAILED, None, None, Reason("recipient_rejected", "no such user"))
         return Decided(recipient, RecipientState.SENT, hand.provider, f"id-{recipient}")
 
-    @action(6, when=lambda machine: machine.hands, chosen=some(st.tuples(in_flight, outcomes, st.booleans()), 3))
+    @action(6, when=lambda machine: machine.hands_in_flight(), chosen=some(st.tuples(in_flight, outcomes, st.booleans()), 3))
     def settle(self, chosen: list[tuple[Hand, Outcome, bool]]) -> None:
         shard = chosen[0][0].lease.shard
         wishes = [
@@ -463,7 +478,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def _settlement(self, hand: Hand, outcome: Outcome, fails: bool) -> Settlement:
         attempt = self._attempt(hand, outcome)
-        hand.is_open = False
+        hand.is_open, hand.is_over = False, True
         match outcome:
             case Outcome.ACCEPTED:
                 return Settlement(hand.lease, attempt, all_state=RecipientState.SENT)
@@ -508,8 +523,8 @@ class QueueMachine(RuleBasedStateMachine):
 
     @action(
         3,
-        when=lambda machine: machine.hands,
-        chosen=some(unbegun, 3),
+        when=lambda machine: machine.hands_free(),
+        chosen=some(free, 3),
         how=st.sampled_from(
             [
                 {},
@@ -527,10 +542,18 @@ class QueueMachine(RuleBasedStateMachine):
 
     # The scheduler
 
-    @action(6, shard=shards, limit=limits)
+    @action(5, shard=shards, limit=limits)
     def sweep(self, shard: int, limit: int) -> None:
         for chore in (self._promote, self._expire, self._reap):
             self.ask(chore(shard, limit))
+
+    @action(4, when=lambda machine: machine.hands_in_flight(), hand=in_flight)
+    def lose_sender(self, hand: Hand) -> None:
+        """Let a lease run out, and take back what ran out with it."""
+        message = self.model_of(hand.lease.id)
+        if message is not None and message.state is State.SENDING:
+            self._let_pass(max(1, message.position - self.now))
+            self.ask(self._reap(hand.lease.shard, 250))
 
     @action(2, shard=shards, limit=limits, which=st.integers(0, 2))
     def do_one_chore(self, shard: int, limit: int, which: int) -> None:
@@ -553,7 +576,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     # The owner
 
-    @action(3, chosen=some(waiting, 3))
+    @action(2, chosen=some(waiting, 2))
     def cancel(self, chosen: list[str]) -> None:
         self.ask(self.queue.owners.cancel(chosen))
 
@@ -566,7 +589,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.ask(self.queue.owners.delete(chosen))
 
     @action(
-        3,
+        2,
         message_id=waiting,
         send_at=st.one_of(st.just("keep"), st.none(), instants),
         expires_at=st.one_of(st.just("keep"), st.none(), instants),
@@ -588,11 +611,11 @@ class QueueMachine(RuleBasedStateMachine):
 
     # The network and the clock
 
-    @action(3, trouble=st.sampled_from(Trouble))
+    @action(2, trouble=st.sampled_from(Trouble))
     def trouble_ahead(self, trouble: Trouble) -> None:
         self.watch.trouble = trouble
 
-    @action(6, when=lambda machine: machine.watch.sent, sent=at_machine(lambda machine: machine.sent_likely()))
+    @action(5, when=lambda machine: machine.watch.sent, sent=at_machine(lambda machine: machine.sent_likely()))
     def arrive_again(self, sent: Sent) -> None:
         """Let a call arrive once more, as it was sent, whenever that was."""
         self.ask(self.queue.core.plain(sent.tag, [sent.command]))
@@ -739,7 +762,7 @@ def search(url: str, shards: int) -> type[QueueMachine]:
         machine,
         settings=settings(
             max_examples=settings.default.max_examples * 2 // 5,
-            stateful_step_count=60,
+            stateful_step_count=STEPS,
             suppress_health_check=[*HealthCheck],
             report_multiple_bugs=False,
         ),

@@ -110,6 +110,25 @@ async def test_a_flow_of_just_the_limit_is_emptied_by_one_step(scenario: Scenari
     assert await scenario.queue.owners.move("default", "spare", None, 2) == MoveStep(2, "0.1.0")
 
 
+async def test_what_stays_in_a_flow_hinders_nobody_behind_it(scenario: Scenario) -> None:
+    own = []
+    for tenant in (OTHER_TENANT, OTHER_TENANT, "default", OTHER_TENANT, "default", "default"):
+        message_id = await scenario.submit(tenant=tenant)
+        await scenario.advance(1)
+        own += [message_id] if tenant == "default" else []
+    assert await move_all(scenario, "default", "spare", limit=2) == 3
+    assert (await scenario.members("ready:spare:normal")).keys() == set(own)
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.SCHEDULED])
+async def test_a_move_to_the_same_pool_moves_nothing_and_ends(scenario: Scenario, state: State) -> None:
+    for _ in range(3):
+        await scenario.message_in(state)
+    before = await scenario.keyspace()
+    assert await move_all(scenario, "default", "default", limit=2) == 0
+    assert await scenario.keyspace() == before
+
+
 async def test_a_large_schedule_is_walked_to_its_end(scenario: Scenario) -> None:
     await scenario.queue.submissions.submit([scenario.prepare(delay_ms=HOUR) for _ in range(200)])
     await scenario.queue.submissions.submit([scenario.prepare(delay_ms=HOUR, pool="busy") for _ in range(100)])

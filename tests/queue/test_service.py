@@ -38,6 +38,13 @@ async def test_the_last_beat_counts(scenario: Scenario) -> None:
     assert await scenario.queue.processes.census() == [Process("sender", "a", START + SECOND, {"n": 2})]
 
 
+async def test_all_who_beat_are_there(scenario: Scenario) -> None:
+    for name in ("a", "b", "c"):
+        await scenario.queue.processes.beat("sender", name, {})
+        await scenario.advance(SECOND)
+    assert [process.name for process in await scenario.queue.processes.census()] == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize(("early", "number"), [(0, 1), (-1, 0)])
 async def test_a_silent_process_counts_as_gone(scenario: Scenario, early: int, number: int) -> None:
     await scenario.queue.processes.beat("sender", "a", {})
@@ -66,3 +73,13 @@ async def test_a_process_whose_words_have_ended_is_not_there(scenario: Scenario)
     tag = scenario.queue.core.service_tag
     await scenario.queue.core.plain(tag, [("UNLINK", f"{tag}:process:sender:a")])
     assert await scenario.queue.processes.census() == []
+
+
+async def test_who_withdraws_is_gone_at_once_and_nobody_else(scenario: Scenario) -> None:
+    for name in ("a", "b"):
+        await scenario.queue.processes.beat("sender", name, {})
+
+    await scenario.queue.processes.withdraw("sender", "a")
+
+    assert [process.name for process in await scenario.queue.processes.census()] == ["b"]
+    assert not [key for key in await scenario.keyspace() if key.endswith("process:sender:a")]

@@ -105,6 +105,17 @@ async def test_where_the_last_were_served_the_reason_is_that_others_were_refused
     assert reason == Reason("recipients_rejected", "1 of 2 recipients was refused for good", "relay")
 
 
+async def test_where_the_last_were_served_and_nobody_was_refused_others_were_cancelled(scenario: Scenario) -> None:
+    lease = await scenario.submit_and_begin(recipients=2)
+    await scenario.settle(lease, decided=(Decided(0, FAILED),), delay_ms=MINUTE)
+    await scenario.cancel(lease.id)
+    await scenario.requeue(lease.id)
+    again = await scenario.leased(lease.id)
+    await scenario.begin(again, 2)
+    assert (await scenario.settle(again, 2)).state is State.PARTLY_SENT
+    assert await scenario.stored_field(lease.id, "reason") == "cancelled"
+
+
 async def test_each_recipients_end_is_told_in_full(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin(recipients=2)
     reason = Reason("recipient_rejected", "550 5.1.1 unknown", None, 550, "5.1.1")
@@ -223,6 +234,15 @@ async def test_what_a_settlement_does_not_say_is_forgotten_but_the_refusals(scen
     stored = await scenario.stored(lease.id)
     assert (stored["refused"], stored["doubt"]) == ("a", "1")
     assert not {"waiting", "prefer"} & stored.keys()
+
+
+async def test_why_a_message_waited_before_is_forgotten(scenario: Scenario) -> None:
+    lease = await scenario.submit_and_lease()
+    await scenario.release(lease, waiting="paused")
+    lease = await scenario.leased(lease.id)
+    await scenario.begin(lease)
+    await scenario.settle(lease, delay_ms=MINUTE)
+    assert (await scenario.view(lease.id)).waiting is None
 
 
 async def test_a_message_that_waits_again_expires_by_itself_again(scenario: Scenario) -> None:
@@ -479,7 +499,8 @@ async def test_a_message_that_is_gone_settles_nothing(scenario: Scenario) -> Non
     lease = await scenario.submit_and_begin()
     await scenario.settle(lease)
     await scenario.delete(lease.id)
-    assert await scenario.settle(lease) == Settled("gone", None)
+    settlement = Settlement(lease, attempt(), SENT)
+    assert await scenario.queue.leases.settle(0, [settlement] * 2) == [Settled("gone", None)] * 2
 
 
 async def test_what_did_not_begin_is_not_settled(scenario: Scenario) -> None:
@@ -489,9 +510,35 @@ async def test_what_did_not_begin_is_not_settled(scenario: Scenario) -> None:
     assert await scenario.keyspace() == before
 
 
-async def test_an_acceptance_of_an_attempt_that_never_began_is_stale(scenario: Scenario) -> None:
+async def test_an_acceptance_of_an_attempt_that_was_lost_with_another_primary_ends_the_message(
+    scenario: Scenario,
+) -> None:
     lease = await scenario.submit_and_lease()
-    assert await scenario.settle(lease) == Settled("stale", State.SENDING)
+    closed = attempt(1, recipients=(0,))
+    assert await scenario.settle(lease, attempt=closed) == Settled("late", State.SENT)
+    record = await scenario.view(lease.id)
+    assert (record.attempts, record.attempts_total) == ((closed,), 1)
+    assert (await scenario.begin(lease)).status == "stale"
+
+
+async def test_an_attempt_of_an_earlier_lease_is_not_settled_under_a_new_one(scenario: Scenario) -> None:
+    lease = await scenario.submit_and_begin()
+    await scenario.settle(lease, **TEMPORARY)
+    again = await retried(scenario, lease)
+    before = await scenario.keyspace()
+    assert await scenario.settle(again, 1, **TEMPORARY) == Settled("stale", State.SENDING)
+    assert await scenario.keyspace() == before
+
+
+@pytest.mark.parametrize("fields", [{"all_state": SENT}, TEMPORARY])
+async def test_what_another_sender_began_under_the_same_number_after_a_failover_is_its_own(
+    scenario: Scenario, fields: dict[str, Any]
+) -> None:
+    lease = await scenario.submit_and_begin()
+    await scenario.redis("HSET", f"{scenario.tag}:message:{lease.id}", "lease", f"another {START}")
+    before = await scenario.keyspace()
+    assert await scenario.settle(lease, **fields) == Settled("stale", State.SENDING)
+    assert await scenario.keyspace() == before
 
 
 async def test_an_attempt_that_its_lease_closed_is_not_settled(scenario: Scenario) -> None:
@@ -619,6 +666,18 @@ async def test_a_late_verdict_clears_the_strikes(scenario: Scenario) -> None:
     await reaped(scenario)
     await scenario.settle(lease, decided=(Decided(1, SENT),), delay_ms=0)
     assert await scenario.stored_field(lease.id, "strikes") is None
+
+
+async def test_a_late_acceptance_is_for_the_recipients_of_its_attempt(scenario: Scenario) -> None:
+    lease = await scenario.submit_and_begin(recipients=2)
+    await scenario.settle(lease, decided=(Decided(1, FAILED),), delay_ms=MINUTE)
+    again = await retried(scenario, lease)
+    await scenario.begin(again, 2)
+    await scenario.advance(LEASE_MS)
+    assert await scenario.reap(max_rounds=1) == [State.FAILED]
+    await scenario.requeue(lease.id)
+    assert await scenario.settle(again, 2) == Settled("late", State.QUEUED)
+    assert [one.state for one in (await scenario.view(lease.id)).recipients] == [SENT, PENDING]
 
 
 async def test_a_settlement_is_written_however_late_it_reaches_redis(scenario: Scenario) -> None:

@@ -141,10 +141,10 @@ async def test_every_pool_that_was_ever_used_is_remembered(scenario: Scenario) -
 
 
 async def test_acceptances_are_counted_in_slots_of_ten_seconds(scenario: Scenario) -> None:
-    await scenario.submit()
+    await scenario.queue.submissions.submit([scenario.prepare() for _ in range(2)])
     await scenario.submit()
     slot = f"rate:{START // 10_000}"
-    assert await scenario.redis("HGET", f"{scenario.tag}:{slot}", "accepted") == b"2"
+    assert await scenario.redis("HGET", f"{scenario.tag}:{slot}", "accepted") == b"3"
     assert 110 * SECOND < await scenario.remaining_ms(slot) <= 120 * SECOND
 
 
@@ -348,6 +348,19 @@ async def test_without_memory_nothing_is_accepted(scenario: Scenario) -> None:
         assert isinstance(await scenario.send(scenario.prepare()), QueueFull)
     finally:
         await scenario.redis("CONFIG", "SET", "maxmemory", "0")
+
+
+async def test_a_refusal_is_told_with_the_id_and_nothing_else(open_queue: OpenQueue) -> None:
+    scenario = await Scenario.of(await open_queue(bounds=Bounds(queued_messages=1)))
+    first = await scenario.submit(priority=Priority.CRITICAL, **KEYED)
+    reused, full = scenario.prepare(**{**KEYED, "fingerprint": "f2"}), scenario.prepare()
+    lost = scenario.prepare(large_envelope(), priority=Priority.CRITICAL)
+    lost.arguments["full_at"] = 9
+    assert await scenario.submit_raw(reused, full, lost) == [
+        ["reused", first, "", "", "", "", ""],
+        ["full", full.id, "", "", "", "", ""],
+        ["missing_pieces", lost.id, "", "", "", "", ""],
+    ]
 
 
 # Pieces

@@ -112,6 +112,23 @@ async def test_ties_are_shown_by_id_the_greatest_first(scenario: Scenario, limit
     assert [message_id for page in shown for message_id in page] == sorted(ids, reverse=True)
 
 
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_what_began_last_may_have_ended_first(scenario: Scenario, limit: int) -> None:
+    ids = [await scenario.submit() for _ in range(4)]
+    for message_id in reversed(ids):
+        await scenario.advance(1)
+        await scenario.cancel(message_id)
+    shown = await pages(scenario, [State.CANCELLED], limit)
+    assert [message_id for page in shown for message_id in page] == ids
+
+
+async def test_a_call_gives_no_more_rows_than_its_limit_and_tells_where_it_stopped(scenario: Scenario) -> None:
+    ids = await ended(scenario, 3)
+    arguments = {"tenant": "default", "place": "failed", "states": ["failed"], "limit": 2, "look": 1000}
+    more, finished, last, *rows = await scenario.call("page", **arguments, before=scenario.now, before_id="~")
+    assert (more, finished, last, [row[0] for row in rows]) == (1, str(scenario.now - 1), ids[1], ids[:2])
+
+
 async def test_pages_go_on_where_they_stopped_while_others_end(scenario: Scenario) -> None:
     ids = await ended(scenario, 4)
     first = await scenario.queue.views.page(DEAD, 2)
@@ -167,6 +184,12 @@ async def test_a_place_of_whole_steps_ends_with_an_empty_look(scenario: Scenario
     await scenario.queue.chores.expire(0)
     arguments = {"tenant": "default", "place": "finished", "states": ["sent"], "limit": 10, "look": 1000}
     assert (await scenario.call("page", **arguments, before=START, before_id="~"))[0] == 0
+
+
+async def test_a_place_that_was_seen_to_its_end_has_no_more(scenario: Scenario) -> None:
+    await ended(scenario, 3)
+    arguments = {"tenant": "default", "place": "failed", "states": ["sent"], "limit": 10, "look": 3}
+    assert (await scenario.call("page", **arguments, before=scenario.now, before_id="~"))[0] == 0
 
 
 async def test_behind_a_position_nothing_of_it_is_shown_again(scenario: Scenario) -> None:

@@ -72,19 +72,40 @@ class Process:
         self.role = role
         self._command = (sys.executable, "-m", "reliable_email", role, "--config", str(config))
         self._environ = {**os.environ, "PYTHONPATH": str(ROOT), **environ}
-        self._log = config.with_suffix(f".{role}.log")
+        self._folder = config.parent
         self._process: asyncio.subprocess.Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._heard = asyncio.Condition()
+        self.log = ""
 
     async def __aenter__(self) -> Self:
-        with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, cwd=self._log.parent, env=self._environ, stderr=log, stdin=asyncio.subprocess.DEVNULL
-            )
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            cwd=self._folder,
+            env=self._environ,
+            stdin=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        self._reading = asyncio.ensure_future(self._read())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._running.returncode is None:
             await self.kill()
+        if self._reading is not None:
+            await self._reading
+
+    async def _read(self) -> None:
+        assert self._running.stderr is not None
+        async for line in self._running.stderr:
+            async with self._heard:
+                self.log += line.decode()
+                self._heard.notify_all()
+
+    async def says(self, event: str) -> None:
+        """Wait until it has logged an event."""
+        async with asyncio.timeout(30), self._heard:
+            await self._heard.wait_for(lambda: f'"{event}"' in self.log)
 
     @property
     def _running(self) -> asyncio.subprocess.Process:
@@ -105,11 +126,6 @@ class Process:
         """Wait until it has ended by itself, and return its exit code."""
         async with asyncio.timeout(30):
             return await self._running.wait()
-
-    @property
-    def log(self) -> str:
-        """Everything it wrote."""
-        return self._log.read_text()
 
 
 async def test_a_killed_sender_loses_nothing_and_repeats_only_what_had_begun(
@@ -151,6 +167,7 @@ async def test_a_message_that_kills_its_sender_fails_after_three_and_no_other_do
         deaths += 1
         await journal.saw("lease_reclaimed", message_id=poison, times=deaths)
     async with Process("sender", config, PYTHONPATH=path) as sender:
+        await sender.says("ops_listening")
         await smtp.until(lambda: set(others) <= set(ids_of(smtp.mails)))
         assert await sender.terminate() == 0
 
@@ -175,11 +192,11 @@ async def test_a_sender_under_load_ends_in_peace_on_sigterm(cluster: Cluster, sm
 
 
 async def test_a_scheduler_under_load_ends_in_peace_on_sigterm(cluster: Cluster, smtp: SmtpServer) -> None:
-    send_at = await cluster.redis_now() + 300
+    send_at = await cluster.redis_now() + 2_000
     ids = await cluster.submit_all([letter()] * 2_000, send_at=send_at)
     await cluster.sender(relay(smtp))
     async with Process("scheduler", cluster.config(relay(smtp), **FAST)) as scheduler:
-        await smtp.received(1)
+        await scheduler.says("messages_promoted")
         code = await scheduler.terminate()
 
     async with Process("scheduler", cluster.config(relay(smtp), **FAST)):
@@ -191,11 +208,11 @@ async def test_a_scheduler_under_load_ends_in_peace_on_sigterm(cluster: Cluster,
 
 async def test_a_killed_scheduler_is_replaced_by_any_other(cluster: Cluster, smtp: SmtpServer) -> None:
     """It holds nothing: whatever it was about to do is still due."""
-    send_at = await cluster.redis_now() + 300
+    send_at = await cluster.redis_now() + 2_000
     ids = await cluster.submit_all([letter()] * 2_000, send_at=send_at)
     await cluster.sender(relay(smtp))
     async with Process("scheduler", cluster.config(relay(smtp), **FAST)) as scheduler:
-        await smtp.received(1)
+        await scheduler.says("messages_promoted")
         await scheduler.kill()
 
     await cluster.scheduler()

@@ -222,6 +222,9 @@ def test_services_end_in_order_though_the_signal_went_to_all(start: Start) -> No
     for child in ("frontend", "scheduler", "sender"):
         last = json.loads((up.data / "logs" / f"{child}.log").read_text().splitlines()[-1])
         assert last["event"] == "process_stopped", last
+    valkey = (up.data / "logs" / "valkey.log").read_text()
+    assert "Received SIGTERM" in valkey
+    assert "Received SIGINT" not in valkey
 
 
 def test_what_waits_is_found_again(start: Start) -> None:

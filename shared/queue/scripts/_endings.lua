@@ -37,7 +37,7 @@ local function decide_some(id, record, some)
   end
 end
 
-local function derived_state(id, record)
+local function derived_state(id)
   local seen = {}
   for _, decided in ipairs(redis.call('HVALS', key('recipients', id))) do
     seen[string.match(decided, '^%S+')] = true
@@ -46,28 +46,29 @@ local function derived_state(id, record)
   for state in pairs(seen) do
     if only then
       if seen.sent then
-        return 'partly_sent'
+        return 'partly_sent', seen
       end
-      return seen.failed and 'failed' or 'expired'
+      return seen.failed and 'failed' or 'expired', seen
     end
     only = state
   end
-  return only
+  return only, seen
 end
 
 -- Every recipient that is still pending gets `state`; the message's own state follows from all. Without a
--- `reason` the last ones were served: what is not sent was refused before.
+-- `reason` the last ones were served: what is not sent was refused before, or cancelled before a requeue.
 local function finish(id, record, state, told, reason)
+  local seen = {failed = true}
   if record.split then
     for recipient = 0, record.recipients - 1 do
       decide(id, record, recipient, state, told)
     end
-    state = derived_state(id, record)
+    state, seen = derived_state(id)
   end
   leave(id, record)
   end_lease(record)
   record.waiting, record.prefer, record.strikes, record.since = false, false, false, false
-  record.reason = state ~= 'sent' and (reason or 'recipients_rejected')
+  record.reason = state ~= 'sent' and (reason or seen.failed and 'recipients_rejected' or 'cancelled')
   record.finished = now
   if record.expires then
     put('expiring', id, false)

@@ -34,7 +34,7 @@ local function begin(attempt)
   record.attempts = attempt.number
   record.begun = attempt.provider .. ' ' .. text(now) .. ' ' .. (attempt.to or '-')
   record.started = record.started or now
-  record.duplicate = record.duplicate or record.doubt
+  record.duplicate = record.doubt
   if record.expires then
     put('expiring', attempt.id, false)
   end

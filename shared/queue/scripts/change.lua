@@ -6,9 +6,6 @@
 -- moves  scheduled | queued | retrying | sending -> scheduled | queued; retrying -> retrying
 -- uses   _clock _keys _record _places _endings _owner
 local function waits_until(record, id)
-  if record.state == 'scheduled' or record.state == 'retrying' then
-    return redis.call('ZSCORE', set(record.place), id)
-  end
   return record.lease and ready_since(record) or redis.call('ZSCORE', set(record.place), id)
 end
 
@@ -31,7 +28,7 @@ local function set_times(record)
   if call.send ~= nil then
     record.first = record.first or first_state(record)
     record.send = call.send or now
-    if record.ttl and call.expires == nil then
+    if record.ttl then
       record.expires = math.max(now, record.send) + record.ttl
     end
   end

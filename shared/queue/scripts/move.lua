@@ -4,12 +4,13 @@
 -- gives  {now, 'ok', moved, next cursor}; cursor 0 ends the place
 -- moves  queued -> queued; scheduled -> scheduled; retrying -> retrying
 -- uses   _clock _keys _record _places _owner
--- A ready flow is emptied from its head; the sets of a priority hold every pool's messages and
--- are walked by ZSCAN, which misses nobody who is there from beginning to end.
+-- A ready flow is emptied from its head, or from behind those that stay: its cursor is one more
+-- than they are. The sets of a priority hold every pool's messages and are walked by ZSCAN, which
+-- misses nobody who is there from beginning to end.
 local function move(id)
   local record = read(id)
   local pool, rest = string.match(record.flow, '^([^:]+):(.*)$')
-  if pool ~= call.from or record.tenant ~= call.tenant then
+  if pool ~= call.from or pool == call.to or record.tenant ~= call.tenant then
     return 0
   end
   local since = redis.call('ZSCORE', set(record.place), id)
@@ -26,11 +27,11 @@ local function move(id)
 end
 
 local ids, cursor = {}, '0'
-if string.match(call.place, '^ready:') then
-  ids = redis.call('ZRANGE', set(call.place), 0, call.limit - 1)
-  if redis.call('ZCARD', set(call.place)) > #ids then
-    cursor = '1'
-  end
+local passed = string.match(call.place, '^ready:') and math.max(0, call.cursor - 1)
+local more = false
+if passed then
+  ids = redis.call('ZRANGE', set(call.place), passed, passed + call.limit - 1)
+  more = redis.call('ZCARD', set(call.place)) > passed + #ids
 else
   local step = redis.call('ZSCAN', set(call.place), call.cursor, 'COUNT', call.limit)
   cursor = step[1]
@@ -41,6 +42,9 @@ end
 local moved = 0
 for _, id in ipairs(ids) do
   moved = moved + move(id)
+end
+if more then
+  cursor = text(1 + passed + #ids - moved)
 end
 if moved > 0 then
   redis.call('SADD', set('pools'), call.to)

@@ -2,8 +2,9 @@
 -- settle: write what an attempt came to, and what the message does next.
 -- call   max_rounds, max_age_ms, settlements: {id, token, number, attempt, all, told, some, reason,
 --        fail, delay, counts, waiting, doubt, refused, prefer}
---        `all` is the state that every pending recipient gets; else `some` lists {recipient, state,
---        told} for those that are decided, and the rest fails with the code `fail` or waits `delay`
+--        `all` is the state that every pending recipient gets, `told` what is said of each where the
+--        attempt was not for all; else `some` lists {recipient, state, told} for those that are
+--        decided, and the rest fails with the code `fail` or waits `delay`
 -- gives  {now, 'ok', {status, state}…}; status is `settled`, `already`, `late` (a stale token that
 --        brought an acceptance nobody else could bring), `stale` or `gone`
 -- moves  sending -> sent | partly_sent | failed | cancelled | expired | retrying | queued;

@@ -33,10 +33,21 @@ local function first_answer(message)
   return true
 end
 
+local function deleted(message)
+  local first = not message.key and redis.call('GET', key('operation', message.id))
+  if not first then
+    return false
+  end
+  redis.call('PEXPIRE', key('operation', message.id), 60000) -- a write, so that WAIT counts
+  local created, send, expires, flow = unpack(cjson.decode(first))
+  answer('repeated', message.id, created, send, expires, flow, message.domain)
+  return true
+end
+
 local function repeated(message)
   local stored = redis.call('HMGET', key('message', message.id), 'created', 'send', 'expires', 'flow')
   if not stored[1] then
-    return false
+    return deleted(message)
   end
   redis.call('HSET', key('message', message.id), 'created', stored[1]) -- a write, so that WAIT counts
   answer('repeated', message.id, stored[1], stored[2], stored[3], stored[4], message.domain)

@@ -11,11 +11,13 @@ from services.sender.dispatcher import Dispatcher
 from services.sender.provider_actor import ProviderActor
 from services.sender.settler import Settler
 from services.sender.transport.channel import open_channel
+from shared.domain.errors import Unavailable
+from shared.domain.message import Envelope
 from shared.domain.outcome import Outcome, Verdict
 from shared.domain.states import State
 from shared.providers.interface import Parcel
 from shared.queue import leases
-from shared.queue.leases import Settlement
+from shared.queue.leases import Lease, Leases, Settlement
 from shared.settings.model import ProviderSettings
 from tests.fakes.smtp_server import SmtpServer
 from tests.services.sender.cluster import Cluster, ids_of, letter, relay
@@ -173,3 +175,26 @@ async def test_a_channel_that_raises_is_an_ambiguous_attempt(
     assert [attempt.outcome for attempt in record.attempts] == [Outcome.AMBIGUOUS]
     assert "Defect" in record.attempts[0].detail
     assert journal.told("task_crashed", level="error")
+
+
+async def test_what_goes_wrong_on_our_side_is_not_laid_at_the_provider_s_door(
+    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, smtp: SmtpServer, journal: Journal
+) -> None:
+    """Each would open a breaker: ten lost answers, and ten contents that Redis did not give."""
+    original = Leases.whole
+
+    async def whole(self: Leases, lease: Lease) -> Envelope:
+        if lease.envelope.subject == "unreadable":
+            raise Unavailable("Redis is away")
+        return await original(self, lease)
+
+    monkeypatch.setattr(Leases, "whole", whole)
+    monkeypatch.setattr("services.sender.app.open_channel", _Odd)
+    await cluster.sender(relay(smtp))
+    broken = [letter(subject=subject) for subject in ("defect", "unreadable")] * 10
+    await cluster.submit_all(broken)
+    await journal.saw("message_settled", times=20)
+
+    await cluster.came_to(State.SENT, await cluster.submit())
+
+    assert not journal.told("breaker_opened")
