@@ -33,6 +33,8 @@ BROKEN: Final = (RedisConnectionError, RedisTimeoutError, OSError, TypeError, At
 
 CONNECT_SECONDS: Final = 1.0
 CONNECTIONS: Final = 16
+#: A lease brings up to half a megabyte at once.
+_READ_BYTES: Final = 256 * 1024
 
 
 class Server:
@@ -69,6 +71,7 @@ class Server:
             socket_timeout=None,  # whole exchanges have a deadline; a second timer for each read costs and says nothing
             retry=Retry(NoBackoff(), 0),
             protocol=2,
+            socket_read_size=_READ_BYTES,
             **options,
         )
 

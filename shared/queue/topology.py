@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -114,7 +115,8 @@ class Cluster:
 
     def primaries(self) -> Sequence[Address]:
         """Return every primary that is known."""
-        return sorted({address for address in self._slots if address})
+        # Neighbours are nearly always the same object, and to hash 16,384 addresses costs ten milliseconds.
+        return sorted({address for address, _ in groupby(self._slots) if address})
 
     async def learn(self, ask: Ask) -> None:
         """Ask anew. Raises Unavailable when nobody could tell."""

@@ -67,6 +67,7 @@ class LossyProxy:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        await asyncio.sleep(0)  # transports close their sockets a turn of the loop later
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -88,9 +89,9 @@ class LossyProxy:
         finally:
             for way in ways:
                 way.cancel()
+            writer.transport.abort()
+            their_writer.transport.abort()
             await asyncio.gather(*ways, return_exceptions=True)
-            writer.close()
-            their_writer.close()
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_lost: asyncio.Event) -> None:
         with contextlib.suppress(OSError):

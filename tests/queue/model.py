@@ -726,12 +726,15 @@ class Shard:
 
     def move(self, call: Call) -> Answer:
         here = self._lying_in(call["place"])
-        step = here[: call["limit"]] if call["place"].startswith("ready:") else here
+        passed = max(0, int(call["cursor"]) - 1)
+        step = here[passed:][: call["limit"]] if call["place"].startswith("ready:") else here
         moved = [message for message in step if (message.pool, message.tenant) == (call["from"], call["tenant"])]
         for message in moved:
             message.pool, message.refused, message.prefer = call["to"], None, None
             self.pools.add(call["to"])
-        return [str(len(moved)), "1" if len(step) < len(here) else "0"]
+        # What was moved is gone: the next step begins behind those that stayed.
+        is_over = passed + len(step) >= len(here)
+        return [str(len(moved)), "0" if is_over else str(1 + passed + len(step) - len(moved))]
 
     # Endings
 

@@ -31,7 +31,7 @@ from shared.queue import Queue, calls, connection, pieces, submissions
 from shared.queue.leases import Begin, Decided, FlowRequest, Lease, Leases, Release, Settlement
 from shared.queue.owners import Change
 from shared.queue.submissions import Bounds, Prepared
-from tests.queue.conftest import TEST_CLOCK
+from tests.queue.conftest import TEST_CLOCK, changed_texts
 from tests.queue.model import Message, Shard
 from tests.queue.scenario import (
     AMBIGUOUS_DELAY_MS,
@@ -194,7 +194,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.latest = START
         self.time = StillTime()
         calls.time = connection.time = self.time  # type: ignore[attr-defined]
-        self.watch = Watch(WatchedScripts({"_clock": TEST_CLOCK}), self.time)
+        self.watch = Watch(WatchedScripts({**changed_texts(), "_clock": TEST_CLOCK}), self.time)
         core = watched_core(self.url, f"model{next(_prefixes)}", self.watch, self.shards)
         numbers = itertools.count()
         submissions.secrets = SimpleNamespace(  # type: ignore[attr-defined]
@@ -223,7 +223,7 @@ class QueueMachine(RuleBasedStateMachine):
         type(self).statuses.update(self.watch.statuses)
 
     def run(self, doing: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(doing)
+        return self.runner.get_loop().run_until_complete(doing)
 
     def ask(self, doing: Coroutine[Any, Any, T]) -> T | None:
         """Run a call of the client; None where its answer was lost for good."""
@@ -547,13 +547,26 @@ class QueueMachine(RuleBasedStateMachine):
         for chore in (self._promote, self._expire, self._reap):
             self.ask(chore(shard, limit))
 
-    @action(4, when=lambda machine: machine.hands_in_flight(), hand=in_flight)
-    def lose_sender(self, hand: Hand) -> None:
-        """Let a lease run out, and take back what ran out with it."""
-        message = self.model_of(hand.lease.id)
-        if message is not None and message.state is State.SENDING:
-            self._let_pass(max(1, message.position - self.now))
-            self.ask(self._reap(hand.lease.shard, 250))
+    @action(4, when=lambda machine: machine.hands_in_flight(), hand=in_flight, times=st.integers(1, 3))
+    def lose_senders(self, hand: Hand, times: int) -> None:
+        """Let a lease run out, take back what ran out with it, and let the next sender die of it too."""
+        for number in range(times):
+            message = self.model_of(hand.lease.id)
+            if message is None or not message.is_live:
+                return
+            if number:
+                self._let_pass(AMBIGUOUS_DELAY_MS)
+                self.ask(self._promote(hand.lease.shard, 250))
+                self.work(0, hand.lease.shard, [])
+            if message.state is State.SENDING:
+                self._let_pass(max(1, message.position - self.now))
+                self.ask(self._reap(hand.lease.shard, 250))
+
+    @action(1, when=lambda machine: machine.hands_free(), hand=free)
+    def lose_primary(self, hand: Hand) -> None:
+        """Forget a begin that was answered: the replica that took over never saw it."""
+        if not hand.is_open and not hand.is_over:
+            hand.number, hand.is_open = hand.number + 1, True
 
     @action(2, shard=shards, limit=limits, which=st.integers(0, 2))
     def do_one_chore(self, shard: int, limit: int, which: int) -> None:
@@ -599,7 +612,7 @@ class QueueMachine(RuleBasedStateMachine):
     def change(self, message_id: str, **fields: Any) -> None:
         self.ask(self.queue.owners.change(message_id, Change(**fields)))
 
-    @action(1, source=st.sampled_from(POOLS), limit=st.sampled_from([250, 4]), steps=st.integers(1, 40))
+    @action(1, source=st.sampled_from(POOLS), limit=st.sampled_from([250, 3]), steps=st.integers(1, 12))
     def move(self, source: str, limit: int, steps: int) -> None:
         (target,) = {*POOLS} - {source}
         cursor = None
@@ -611,7 +624,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     # The network and the clock
 
-    @action(2, trouble=st.sampled_from(Trouble))
+    @action(3, trouble=st.sampled_from(Trouble))
     def trouble_ahead(self, trouble: Trouble) -> None:
         self.watch.trouble = trouble
 
@@ -625,7 +638,7 @@ class QueueMachine(RuleBasedStateMachine):
         """Let time pass until something is due, almost or just now."""
         self._let_pass(max(1, instant + more - self.now))
 
-    @action(1, by=st.sampled_from([1, 999, 5_000, 30_000, LEASE_MS, HOUR, 11 * HOUR, DAY]))
+    @action(2, by=st.sampled_from([1, 999, 2_500, 30_000, LEASE_MS, HOUR, 11 * HOUR, DAY]))
     def wait(self, by: int) -> None:
         self._let_pass(by)
 
@@ -761,7 +774,7 @@ def search(url: str, shards: int) -> type[QueueMachine]:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=settings.default.max_examples * 2 // 5,
+            max_examples=settings.default.max_examples * 4 // 5,
             stateful_step_count=STEPS,
             suppress_health_check=[*HealthCheck],
             report_multiple_bugs=False,

@@ -120,12 +120,13 @@ async def test_what_stays_in_a_flow_hinders_nobody_behind_it(scenario: Scenario)
     assert (await scenario.members("ready:spare:normal")).keys() == set(own)
 
 
+@pytest.mark.parametrize("limit", [1, 2])
 @pytest.mark.parametrize("state", [State.QUEUED, State.SCHEDULED])
-async def test_a_move_to_the_same_pool_moves_nothing_and_ends(scenario: Scenario, state: State) -> None:
+async def test_a_move_to_the_same_pool_moves_nothing_and_ends(scenario: Scenario, state: State, limit: int) -> None:
     for _ in range(3):
         await scenario.message_in(state)
     before = await scenario.keyspace()
-    assert await move_all(scenario, "default", "default", limit=2) == 0
+    assert await move_all(scenario, "default", "default", limit) == 0
     assert await scenario.keyspace() == before
 
 
@@ -133,6 +134,20 @@ async def test_a_large_schedule_is_walked_to_its_end(scenario: Scenario) -> None
     await scenario.queue.submissions.submit([scenario.prepare(delay_ms=HOUR) for _ in range(200)])
     await scenario.queue.submissions.submit([scenario.prepare(delay_ms=HOUR, pool="busy") for _ in range(100)])
     assert await move_all(scenario, "default", "spare", limit=20) == 200
+
+
+async def test_a_schedule_that_shrinks_while_it_is_walked_is_walked_to_its_end(scenario: Scenario) -> None:
+    batch = [scenario.prepare(delay_ms=HOUR) for _ in range(200)]
+    await scenario.queue.submissions.submit(batch)
+    moved, cursor = set[str](), "0"
+    while not moved or cursor != "0":
+        place = {"place": "scheduled:normal", "cursor": cursor, "limit": 20, "from": "default", "to": "spare"}
+        _, cursor = await scenario.call("move", operation=f"o{len(moved)}", tenant="default", **place)
+        entries = await scenario.call("read", ids=[one.id for one in batch if one.id not in moved])
+        now_moved = [entry[0] for entry in entries if "spare:normal" in entry[1]]
+        await scenario.queue.owners.cancel(now_moved)
+        moved |= {*now_moved}
+    assert len(moved) == 200
 
 
 async def test_a_step_is_bounded(scenario: Scenario) -> None:

@@ -7,6 +7,7 @@ import pytest
 from shared.domain.errors import ScriptDefect
 from shared.queue import Queue
 from shared.queue.processes import GONE_SECONDS, Process
+from tests.queue.invariant import kind_of
 from tests.queue.scenario import SECOND, START, Scenario
 
 
@@ -66,6 +67,12 @@ async def test_what_a_process_said_ends_by_itself(scenario: Scenario) -> None:
     tag = scenario.queue.core.service_tag
     (left,) = await scenario.queue.core.plain(tag, [("PTTL", f"{tag}:process:sender:a")])
     assert (GONE_SECONDS - 5) * SECOND < left <= GONE_SECONDS * SECOND
+
+
+async def test_who_withdraws_leaves_nothing_behind(scenario: Scenario) -> None:
+    await scenario.queue.processes.beat("sender", "a", {})
+    await scenario.queue.processes.withdraw("sender", "a")
+    assert {kind_of(key) for key in await scenario.keyspace()} == {"meta"}
 
 
 async def test_a_process_whose_words_have_ended_is_not_there(scenario: Scenario) -> None:

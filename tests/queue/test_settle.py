@@ -105,6 +105,12 @@ async def test_where_the_last_were_served_the_reason_is_that_others_were_refused
     assert reason == Reason("recipients_rejected", "1 of 2 recipients was refused for good", "relay")
 
 
+async def test_where_all_failed_without_a_reason_they_were_refused(scenario: Scenario) -> None:
+    lease = await scenario.submit_and_begin()
+    await scenario.settle(lease, all_state=FAILED)
+    assert await scenario.stored_field(lease.id, "reason") == "recipients_rejected"
+
+
 async def test_where_the_last_were_served_and_nobody_was_refused_others_were_cancelled(scenario: Scenario) -> None:
     lease = await scenario.submit_and_begin(recipients=2)
     await scenario.settle(lease, decided=(Decided(0, FAILED),), delay_ms=MINUTE)
@@ -606,6 +612,17 @@ async def test_a_late_acceptance_is_stale_once_a_newer_attempt_began(scenario: S
     await scenario.begin(again, 2)
     before = await scenario.keyspace()
     assert await scenario.settle(lease) == Settled("stale", State.SENDING)
+    assert await scenario.keyspace() == before
+
+
+async def test_a_late_acceptance_is_stale_once_a_newer_attempt_was_made(scenario: Scenario) -> None:
+    lease = await scenario.submit_and_begin()
+    await reaped(scenario)
+    again = await retried(scenario, lease, HOUR)
+    await scenario.begin(again, 2)
+    await scenario.settle(again, 2, delay_ms=MINUTE)
+    before = await scenario.keyspace()
+    assert await scenario.settle(lease) == Settled("stale", State.RETRYING)
     assert await scenario.keyspace() == before
 
 

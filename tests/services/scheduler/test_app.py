@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
 
+from services.scheduler.app import Scheduler
+from services.scheduler.chores import Means
+from services.scheduler.contact import Contact
+from shared.domain.errors import Unavailable
 from shared.domain.outcome import Outcome
 from shared.domain.states import State
+from shared.queue.chores import Promoted
 from shared.queue.owners import Change
+from shared.runtime.metrics import SCHEDULER, Metrics
+from shared.settings.model import Settings
 from tests.fakes.smtp_server import Act, SmtpServer
 from tests.redis_server import RedisServer, free_port
 from tests.services.sender.cluster import Cluster, ids_of, letter, relay
@@ -64,6 +74,25 @@ async def test_a_change_of_the_send_time_to_now_wakes_nobody_and_needs_nobody(cl
     await cluster.queue.owners.change(message_id, Change(send_at=None))
 
     assert (await cluster.view(message_id)).state is State.QUEUED
+
+
+async def test_a_look_that_failed_begins_the_contact_anew(
+    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, journal: Journal
+) -> None:
+    """What happened meanwhile is not known, and every lease may look overdue."""
+    contact = Contact(lease_seconds=0, clock=time.monotonic)
+    scheduler = Scheduler(Means(cluster.queue, Settings(), Metrics(SCHEDULER), contact))
+    contact.answered(0, "primary")
+
+    async def promote(shard: int) -> Promoted:
+        raise Unavailable(f"shard {shard} is away")
+
+    monkeypatch.setattr(cluster.queue.chores, "promote", promote)
+    watching = asyncio.ensure_future(scheduler.watch(0))
+    await journal.saw("chore_failed", chore="look")
+    watching.cancel()
+
+    assert not contact.is_steady(0)
 
 
 async def test_living_senders_keep_their_leases_over_an_outage(

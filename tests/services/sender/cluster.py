@@ -86,8 +86,14 @@ class Member:
         """Let it drain, and see it end without an error."""
         if not self.lifetime.draining.is_set():
             self.lifetime.stop()
-        await self.task
+        overrun = asyncio.ensure_future(self.lifetime.overrun())
+        await asyncio.wait({self.task, overrun}, return_when=asyncio.FIRST_COMPLETED)
+        overrun.cancel()
+        if not self.task.done():
+            self.task.cancel()
+            raise AssertionError("it did not end within its grace period")
         self.lifetime.close()
+        await self.task
 
     async def metric(self, name: str, **labels: str) -> float:
         """Return what one of its metrics shows, 0 where it does not show it."""
@@ -232,6 +238,12 @@ class Cluster:
         """Return the clock by which everything is judged, in milliseconds."""
         ((seconds, micros),) = await self.queue.core.plain(self.queue.core.tag(0), [("TIME",)])
         return int(seconds) * 1000 + int(micros) // 1000
+
+    async def is_heard(self, bell: str) -> None:
+        """Wait until somebody listens for the bell `wake` or `due` of the first shard."""
+        tag = self.queue.core.tag(0)
+        while (await self.queue.core.plain(tag, [("PUBSUB", "SHARDNUMSUB", f"{tag}:{bell}")]))[0][1] == 0:
+            pass
 
     async def clock_reaches(self, instant: int) -> None:
         """Wait until Redis's clock shows an instant of the next few moments."""

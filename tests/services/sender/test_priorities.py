@@ -52,6 +52,18 @@ async def test_a_critical_message_overtakes_a_crowd_of_bulk(cluster: Cluster, sm
     assert ids_of(smtp.mails).index(urgent) - before <= 10
 
 
+async def test_the_last_token_is_a_critical_message_s(cluster: Cluster, smtp: Arrivals) -> None:
+    """Of a bucket of ten, nine go to bulk; the tenth is there when a critical message comes."""
+    await cluster.submit_all([letter()] * 50, priority=Priority.BULK)
+    await cluster.sender(relay(smtp, rate_per_second=0.2, burst=10))
+    await smtp.received(9)
+
+    urgent = await cluster.submit(priority=Priority.CRITICAL)
+    await cluster.came_to(State.SENT, urgent)
+
+    assert ids_of(smtp.mails).index(urgent) == 9
+
+
 async def test_a_provider_without_a_rate_takes_a_critical_message_next(cluster: Cluster, smtp: Arrivals) -> None:
     await cluster.submit_all([letter()] * 2_000, priority=Priority.BULK)
     await cluster.sender(relay(smtp, concurrency=4))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from shared.domain.message import Priority
 from shared.domain.states import State
 from shared.queue.owners import Done
@@ -26,16 +28,30 @@ async def test_nothing_is_sent_before_its_time(cluster: Cluster, smtp: SmtpServe
     assert send_at <= min(started) <= max(started) <= arrived_at
 
 
-async def test_an_earlier_message_does_not_wait_for_a_later_one(cluster: Cluster, smtp: SmtpServer) -> None:
-    """The bell of a submission wakes a scheduler that sleeps until a later instant."""
+async def test_an_earlier_message_does_not_wait_for_a_later_one(
+    cluster: Cluster, smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bell of a submission wakes a scheduler that would sleep for an hour."""
+    monkeypatch.setattr("services.scheduler.wakeup.LONGEST_SECONDS", 3_600.0)
     await cluster.sends_through(smtp)
-    now = await cluster.redis_now()
-    await cluster.submit(send_at=now + HOUR)
+    await cluster.is_heard("due")
+    await cluster.submit(send_at=await cluster.redis_now() + HOUR)
 
-    soon = await cluster.submit(send_at=now + 300)
+    soon = await cluster.submit(send_at=await cluster.redis_now() + 300)
     await cluster.came_to(State.SENT, soon)
 
     assert ids_of(smtp.mails) == [soon]
+
+
+async def test_a_submission_wakes_a_sender_that_sleeps(
+    cluster: Cluster, smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.sender.dispatcher._SWEEP_SECONDS", 3_600.0)
+    await cluster.sender(relay(smtp))
+    await cluster.is_heard("wake")
+
+    for _ in range(3):
+        await cluster.came_to(State.SENT, await cluster.submit())
 
 
 async def test_a_message_that_is_cancelled_before_its_time_is_never_sent(cluster: Cluster, smtp: SmtpServer) -> None:
