@@ -10,10 +10,10 @@ ARGS    ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check format bench mutate docs lock clean
+.PHONY: help run test check format bench mutate mutate-core docs lock clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime  ## install what it needs and start everything on this machine
 	$(BIN)/reliable-email up $(ARGS)
@@ -34,7 +34,10 @@ format: $(VENV)/.tools  ## put the code in its form
 bench: $(VENV)/.tools  ## measure this machine; the numbers of README.md come from here
 	$(BIN)/python -m tests.bench $(ARGS)
 
-mutate: $(VENV)/.tools  ## change the pure core on purpose, and list the changes that no test notices
+mutate: $(VENV)/.tools  ## change the queue's scripts on purpose, and list the changes that no test notices
+	$(BIN)/python -m tests.queue.mutate $(ARGS)
+
+mutate-core: $(VENV)/.tools  ## the same for the pure core's Python
 	$(BIN)/python -m tests.mutate $(ARGS)
 
 docs: $(VENV)/.tools  ## write anew what the documentation takes from the code

@@ -142,8 +142,9 @@ def _count(counted: dict[tuple[str, Priority], dict[State, int]], counts: Sequen
 
 
 def _row(row: Sequence[Any]) -> tuple[Position, Record]:
-    message_id, record, head, recipients = row
-    read = record_of(message_id.decode(), fields(record), head, fields(recipients))
+    message_id, record, head, recipients, last = row
+    attempts = [last] if last else []
+    read = record_of(message_id.decode(), fields(record), head, fields(recipients), attempts)
     return Position(read.finished_at or 0, read.id), read
 
 

@@ -275,3 +275,13 @@ async def test_rates_add_up_over_slots_and_shards(open_queue: OpenQueue) -> None
 async def test_the_instant_of_the_counts_is_told(scenario: Scenario) -> None:
     await scenario.advance(DAY)
     assert (await scenario.queue.views.depths()).as_of == START + DAY
+
+
+async def test_a_row_gives_the_reason_that_the_record_gives(scenario: Scenario) -> None:
+    message_id = await scenario.message_in(State.FAILED)
+    record = await scenario.queue.views.read(message_id)
+    page = await scenario.queue.views.page([State.FAILED], 10)
+
+    assert record is not None
+    assert record.attempts
+    assert page.records[0].reason == record.reason

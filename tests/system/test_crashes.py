@@ -193,7 +193,7 @@ async def test_a_sender_under_load_ends_in_peace_on_sigterm(cluster: Cluster, sm
 
 async def test_a_scheduler_under_load_ends_in_peace_on_sigterm(cluster: Cluster, smtp: SmtpServer) -> None:
     send_at = await cluster.redis_now() + 2_000
-    ids = await cluster.submit_all([letter()] * 2_000, send_at=send_at)
+    ids = await cluster.submit_all([letter()] * 600, send_at=send_at)
     await cluster.sender(relay(smtp))
     async with Process("scheduler", cluster.config(relay(smtp), **FAST)) as scheduler:
         await scheduler.says("messages_promoted")
@@ -209,7 +209,7 @@ async def test_a_scheduler_under_load_ends_in_peace_on_sigterm(cluster: Cluster,
 async def test_a_killed_scheduler_is_replaced_by_any_other(cluster: Cluster, smtp: SmtpServer) -> None:
     """It holds nothing: whatever it was about to do is still due."""
     send_at = await cluster.redis_now() + 2_000
-    ids = await cluster.submit_all([letter()] * 2_000, send_at=send_at)
+    ids = await cluster.submit_all([letter()] * 600, send_at=send_at)
     await cluster.sender(relay(smtp))
     async with Process("scheduler", cluster.config(relay(smtp), **FAST)) as scheduler:
         await scheduler.says("messages_promoted")

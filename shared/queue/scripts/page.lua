@@ -2,7 +2,7 @@
 -- page: ended messages of one place, the newest first and ties by id, from behind a position on.
 -- call   tenant, place, states, pool, before, before_id, limit, look
 -- gives  {now, 'ok', 1 where more may follow or 0, finished and id looked at last,
---        {id, record, head, recipients}…}
+--        {id, record, head, recipients, last attempt}…}
 -- uses   _clock _keys _head _record
 local STEP = 100
 local wanted, rows = {}, {}
@@ -18,6 +18,7 @@ end
 local function row(id)
   rows[#rows + 1] = {
     id, redis.call('HGETALL', key('message', id)), head(id), redis.call('HGETALL', key('recipients', id)),
+    redis.call('LINDEX', key('attempts', id), -1),
   }
 end
 
