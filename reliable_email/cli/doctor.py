@@ -67,12 +67,12 @@ def _at_home(settings: Settings, data: Path) -> Settings:
 async def _examine(settings: Settings, *, repair: bool, recount: bool) -> bool:
     from shared.queue import doctor as queue_doctor  # noqa: PLC0415 - not for `--help`
     from shared.queue.core import Core  # noqa: PLC0415 - not for `--help`
+    from shared.queue.topology import Passwords  # noqa: PLC0415 - not for `--help`
 
-    password = settings.redis.password
     core = Core.connect(
         settings.redis.server,
         prefix=settings.redis.prefix,
-        password=password.reveal() if password else None,
+        passwords=Passwords.of(settings.redis),
         client_name="reliable-email-doctor",
     )
     try:

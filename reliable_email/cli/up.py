@@ -18,9 +18,7 @@ DataOption = Annotated[Path, typer.Option("--data", metavar="DIR", help="Where q
 def up(
     config: ConfigOption = None,
     data: DataOption = DEFAULT_DATA,
-    host: Annotated[
-        str | None, typer.Option(metavar="HOST", help="Where the API listens; else frontend.host.")
-    ] = None,
+    host: Annotated[str | None, typer.Option(metavar="HOST", help="Where the API listens; else frontend.host.")] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65_535, metavar="PORT", help="The API's port; else frontend.port.")
     ] = None,

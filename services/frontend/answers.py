@@ -17,6 +17,8 @@ from shared.domain.errors import AnswerLost, QueueError, ReliableEmailError, Scr
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 
 _JSON: Final = {"Content-Type": "application/json"}
+#: What a client is told of a submission that the store did not take.
+NOT_STORED: Final = "The store cannot be reached, is full, or did not confirm in time. Nothing was stored."
 _UNKNOWN_EFFECT: Final = "It is not known whether this took effect. The same request again does no harm."
 
 
@@ -39,21 +41,24 @@ def problem_answer(reason: Problem, instance: str, request_id: str) -> web.Respo
     return web.Response(body=reason.to_bytes(instance, request_id), status=reason.status, headers=reason.headers)
 
 
-def problem_of(error: QueueError) -> Problem:
-    """Return what a client is told of a call to the queue that failed; where Redis stands is not its business."""
+def problem_of(error: QueueError, *, reads: bool = False) -> Problem:
+    """Return what a client is told of a call to the queue that failed; where Redis stands is not its business.
+
+    `reads` says that the call only looked: then nothing was done, whether its answer came or not.
+    """
     if isinstance(error, ScriptDefect):
         return problem("internal")
-    return problem("unavailable", _UNKNOWN_EFFECT if isinstance(error, AnswerLost) else "")
+    return problem("unavailable", _UNKNOWN_EFFECT if isinstance(error, AnswerLost) and not reads else "")
 
 
 @asynccontextmanager
 async def in_time() -> AsyncIterator[None]:
-    """Let what is done to the queue take as long as a client may wait. Raises Declined afterwards."""
+    """Let what is done to the queue take as long as a client may wait. Raises AnswerLost afterwards."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             yield
     except TimeoutError:
-        raise Declined(problem_of(AnswerLost("the calls together took too long"))) from None
+        raise AnswerLost("the calls together took too long") from None
 
 
 def unavailable() -> Declined:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -18,6 +19,9 @@ JSON: Final = ("application/json",)
 #: RFC 7396, section 4, and what every client sends who does not know it.
 MERGE_PATCH: Final = (*JSON, "application/merge-patch+json")
 
+#: Memory for the bodies of all requests that are not answered yet; what they are parsed into comes on top.
+_IN_FLIGHT_BYTES: Final = 256 << 20
+
 #: A body that stalls would stay open for ever. 25 MiB in this time are a slow line of 14 Mbit/s.
 _RECEIVE_SECONDS: Final = 15.0
 
@@ -28,8 +32,47 @@ _IN_A_THREAD_BYTES: Final = 256 * 1024
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-async def receive(request: web.Request, most_bytes: int, media_types: tuple[str, ...] = JSON) -> bytes:
-    """Return the body. Raises Declined for another media type, too many bytes, too long a time."""
+class Room:
+    """The memory that the bodies of all requests share."""
+
+    def __init__(self) -> None:
+        self._free = _IN_FLIGHT_BYTES
+
+    @contextmanager
+    def shared_by(self, request: web.Request) -> Iterator[None]:
+        """Let a request take of the memory, and give all of it back when the request is over."""
+        request[_SHARE] = share = Share(self)
+        try:
+            yield
+        finally:
+            self._free += share.taken
+
+    def take(self, size: int) -> None:
+        """Take so many bytes. Raises Declined where there are not so many."""
+        if size > self._free:
+            detail = "The bodies of other requests take up all the memory that there is for them. Nothing was done."
+            raise Declined(problem("unavailable", detail), close=True)
+        self._free -= size
+
+
+class Share:
+    """What one request has taken of the room."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self.taken = 0
+
+    def take(self, size: int) -> None:
+        """Take so many bytes more. Raises Declined where there are not so many."""
+        self._room.take(size)
+        self.taken += size
+
+
+_SHARE: Final = web.RequestKey("share", Share)
+
+
+async def receive(request: web.Request, most_bytes: int, media_types: tuple[str, ...] = JSON) -> bytes | bytearray:
+    """Return the body. Raises Declined for another media type, too many bytes, too long a time, no memory."""
     headers = request.headers
     content_type = headers.get("Content-Type", "")
     if content_type != JSON[0] and not _is_one_of(content_type, media_types):
@@ -42,7 +85,7 @@ async def receive(request: web.Request, most_bytes: int, media_types: tuple[str,
     content = request.content
     try:
         # What has arrived as a whole needs no timer.
-        body = content.read_nowait() if content.is_eof() else await _receive(request, most_bytes)
+        body = _take_whole(request) if content.is_eof() else await _receive(request, most_bytes)
     except (web.RequestPayloadError, ConnectionError) as error:
         raise Declined(problem("bad_request", "The body broke off, or its chunks are malformed"), close=True) from error
     if len(body) > most_bytes:
@@ -50,31 +93,39 @@ async def receive(request: web.Request, most_bytes: int, media_types: tuple[str,
     return body
 
 
-async def _receive(request: web.Request, most_bytes: int) -> bytes:
+def _take_whole(request: web.Request) -> bytes:
+    body = request.content.read_nowait()
+    request[_SHARE].take(len(body))
+    return body
+
+
+async def _receive(request: web.Request, most_bytes: int) -> bytearray:
     # Here and not before the route is known: who sends too much is told so before it is sent.
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(_CONTINUE)
     body = bytearray()
+    share = request[_SHARE]
     try:
         async with asyncio.timeout(_RECEIVE_SECONDS):
             while chunk := await request.content.readany():
+                share.take(len(chunk))
                 body += chunk
                 if len(body) > most_bytes:
                     break
     except TimeoutError:
         detail = f"The body did not arrive within {_RECEIVE_SECONDS:.0f} seconds; nothing was accepted"
         raise Declined(problem("request_timeout", detail), close=True) from None
-    return bytes(body)
+    return body
 
 
-async def judged(body: bytes, judge: Callable[[Any], T]) -> T:
+async def judged(body: bytes | bytearray, judge: Callable[[Any], T]) -> T:
     """Return what `judge` makes of the parsed body. Raises Declined where the body is not JSON."""
     if len(body) > _IN_A_THREAD_BYTES:
         return await asyncio.to_thread(lambda: judge(_parse(body)))
     return judge(_parse(body))
 
 
-def _parse(body: bytes) -> object:
+def _parse(body: bytes | bytearray) -> object:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:

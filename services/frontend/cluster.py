@@ -58,14 +58,16 @@ class _Told:
 
 
 def cluster_of(processes: Sequence[Process]) -> Cluster:
-    """Return what a census comes to."""
+    """Return what a census comes to. The latest word in it is taken for the present."""
+    now = max((process.at for process in processes), default=0)
     told: dict[str, list[_Told]] = {}
     pools: dict[str, dict[str, None]] = {}
     for process in processes:
         if process.role != SENDER:
             continue
         for row in process.told.get("providers", ()):
-            told.setdefault(row["name"], []).append(_Told(row, process.at, process.told.get("started_at", 0)))
+            one = _Told(_current(row, now), process.at, process.told.get("started_at", 0))
+            told.setdefault(row["name"], []).append(one)
         for pool, names in process.told.get("pools", {}).items():
             pools.setdefault(pool, {}).update(dict.fromkeys(names))
     counts = Counter(process.role for process in processes)
@@ -75,6 +77,12 @@ def cluster_of(processes: Sequence[Process]) -> Cluster:
         pools={pool: tuple(names) for pool, names in pools.items()},
         _available_at={name: max(rows, key=lambda one: one.at).row.get("available_at") for name, rows in told.items()},
     )
+
+
+def _current(row: Mapping[str, Any], now: int) -> Mapping[str, Any]:
+    """Return a row without an `available_at` that is over: when the next probe succeeds, nobody knows."""
+    available_at = row.get("available_at")
+    return row if available_at is None or available_at > now else {**row, "available_at": None}
 
 
 def _merged(rows: Sequence[_Told]) -> View:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from services.frontend.answers import REQUEST_ID, Declined, problem_answer, problem_of, unavailable
 from services.frontend.auth import Door
+from services.frontend.bodies import Room
 from services.frontend.guard import Guard
 from services.frontend.problem_types import PROBLEM_TYPES
 from services.frontend.problems import Problem, problem, refused_query
@@ -44,13 +45,15 @@ class Edge:
         self._draining = draining
         self._in_flight = 0
         self._idle = asyncio.Event()
+        self._room = Room()
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request, and keep count of those that are not answered yet."""
         self._in_flight += 1
         try:
-            return await self._answer(request, handler)
+            with self._room.shared_by(request):
+                return await self._answer(request, handler)
         finally:
             self._in_flight -= 1
             if not self._in_flight:
@@ -78,7 +81,8 @@ class Edge:
         except QueueError as error:
             if isinstance(error, ScriptDefect):
                 _log_defect(request, error)
-            response = problem_answer(problem_of(error), request.path, request_id)
+            reason = problem_of(error, reads=request.method in _READS)
+            response = problem_answer(reason, request.path, request_id)
         except Exception as defect:  # noqa: BLE001 - the outermost layer: whatever went wrong, the client is told
             _log_defect(request, defect)
             response = problem_answer(problem("internal"), request.path, request_id)

@@ -50,8 +50,7 @@ class Limits:
 class Rules:
     """What a request is judged by: limits, the names of pools, and what stands in for what it leaves out.
 
-    An empty `message_id_domain` means the
-    domain of each message's sender.
+    An empty `message_id_domain` means the domain of each message's sender.
     """
 
     limits: Limits = Limits()

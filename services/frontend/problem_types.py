@@ -72,9 +72,10 @@ _ALL: Final = (
     ProblemType(
         "forbidden",
         403,
-        "The key does not allow this",
-        "The key is known, but its scopes do not hold what was asked for.",
-        "Use a key with the scope that is needed.",
+        "This is not allowed",
+        "The key is known, but its scopes do not hold what was asked for. Or there are no keys, so that only this "
+        "machine is served, and the header `Host` or `Origin` names another.",
+        "Use a key with the scope that is needed. Without keys, use 127.0.0.1 or localhost, or configure a key.",
     ),
     ProblemType(
         "sender_not_allowed",
@@ -213,7 +214,8 @@ _ALL: Final = (
         "unavailable",
         503,
         "The service cannot do this now",
-        "The store cannot be reached, is full, or did not confirm in time. Nothing was stored.",
+        "The store of messages cannot be reached, is full or too slow, or too much is asked at once. "
+        "Nothing was done, unless `detail` says that this is not known.",
         "Wait as long as `Retry-After` says and send the same request again.",
         retryable=True,
         retry_after_seconds=2,

@@ -84,7 +84,8 @@ def decode_cursor(cursor: str, states: Collection[State]) -> Position:
     except ValueError:
         raise no_cursor from None
     match unpacked:
-        case [str(binding), int(finished_at), str(message_id)] if 0 <= finished_at < 1 << 53:
+        # Not `int(finished_at)`, which takes true and false as well.
+        case [str(binding), finished_at, str(message_id)] if type(finished_at) is int and 0 <= finished_at < 1 << 53:
             if binding != _binding(states):
                 raise BadCursor("cursor_mismatch", "Belongs to a list with other filters than these")
             return Position(finished_at, message_id)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Final
 
+from aiohttp import http_exceptions as http
 from aiohttp import web
 
 from services.frontend.answers import problem_answer
@@ -30,7 +31,24 @@ _OPTIONS: Final[dict[str, Any]] = {
     "lingering_time": 3.0,
 }
 
+#: What is wrong with bytes that are no request, by the library's errors, the narrower ones first.
+_SENTENCES: Final = (
+    (http.LineTooLong, "The first line or a header is too long: each may have 8,190 bytes"),
+    (http.InvalidHeader, "A header is malformed"),
+    (http.BadStatusLine, "The first line is not that of an HTTP request; this port speaks HTTP without TLS"),
+    (http.InvalidURLError, "The path is malformed"),
+    (http.TransferEncodingError, "The chunks of the body are malformed"),
+    (http.ContentLengthError, "The body is shorter than its Content-Length"),
+)
+
+#: Connections that are open at once, idle ones too. Each may hold a head and a piece of a body, some 100 KiB.
+_CONNECTIONS: Final = 5_000
+
 log = get_logger()
+
+
+def _sentence(error: BaseException | None) -> str:
+    return next((said for kind, said in _SENTENCES if isinstance(error, kind)), "The head of the request is malformed")
 
 
 class _Protocol(web.RequestHandler):
@@ -41,15 +59,14 @@ class _Protocol(web.RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,
+        message: str | None = None,  # noqa: ARG002 - the library's own words, with its bytes in them
     ) -> web.StreamResponse:
         """Return the answer to bytes that are no request (400), or to a defect outside of every route."""
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was begun already")
         request_id = id_of(request)
         if status == web.HTTPBadRequest.status_code:
-            detail = (message or "").partition("\n")[0][:200]
-            answer = problem_answer(problem("bad_request", detail), request.path, request_id)
+            answer = problem_answer(problem("bad_request", _sentence(exc)), request.path, request_id)
         else:
             log.error("request_failed", method="", path="", request_id=request_id, error=repr(exc), exc_info=exc)
             answer = problem_answer(problem("internal"), request.path, request_id)
@@ -69,6 +86,12 @@ class _Unrouted(web.Response):
 
 
 class _Server(web.Server):
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        if len(self._connections) > _CONNECTIONS:
+            # Without a word: whoever cannot connect tries again, and to answer would cost what is short.
+            transport.abort()
+
     def __call__(self) -> web.RequestHandler:
         options = {name: value for name, value in _OPTIONS.items() if name != "handler_cancellation"}
         return _Protocol(self, loop=asyncio.get_running_loop(), **options)

@@ -10,7 +10,7 @@ from services.scheduler import chores, gauges
 from services.scheduler.chores import Chore, Means
 from services.scheduler.contact import Contact
 from services.scheduler.wakeup import next_look
-from shared.domain.errors import QueueError
+from shared.domain.errors import QueueError, ScriptDefect
 from shared.queue import Queue
 from shared.queue.bells import listen
 from shared.queue.keys import slot
@@ -55,27 +55,33 @@ class Scheduler:
         next_turn = {chore: 0.0 for chore, _ in _NOW_AND_THEN}
         while True:
             now = time.monotonic()
-            due = [chore for chore, _ in _NOW_AND_THEN if next_turn[chore] <= now]
             try:
-                wishes = [await chore(self._means, shard) for chore in (*_AT_EVERY_LOOK, *due)]
+                wishes = [await self._do(chore, shard) for chore in _AT_EVERY_LOOK]
+                await self._note_contact(shard)
+                for chore, seconds in _NOW_AND_THEN:
+                    if next_turn[chore] <= now:
+                        wish = await self._do(chore, shard)
+                        wishes.append(wish)
+                        next_turn[chore] = now if wish == 0.0 else now + seconds
             except QueueError as error:
                 self._means.contact.lost(shard)
                 log.warning("chore_failed", chore="look", shard=shard, error=str(error), kind=type(error).__name__)
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
-            await self._note_contact(shard)
-            for (chore, seconds), wish in zip(
-                ((chore, seconds) for chore, seconds in _NOW_AND_THEN if chore in due),
-                wishes[len(_AT_EVERY_LOOK) :],
-                strict=True,
-            ):
-                next_turn[chore] = now if wish == 0.0 else now + seconds
             await self._bells[shard].heard(next_look(now, wishes) - time.monotonic())
+
+    async def _do(self, chore: Chore, shard: int) -> float | None:
+        """Do one chore; a defect of one script must not end the others."""
+        try:
+            return await chore(self._means, shard)
+        except ScriptDefect as defect:
+            log.exception("script_failed", script=chore.__name__, shard=shard, error=str(defect))
+            return None
 
     async def _note_contact(self, shard: int) -> None:
         core = self._means.queue.core
         server = await core.servers.primary_of(slot(core.tag(shard)))
-        self._means.contact.answered(shard, server.address)
+        self._means.contact.answered(shard, server.address, core.now_ms(shard) / 1000)
 
     async def show_gauges(self) -> None:
         """Publish the queue's depths and ages."""

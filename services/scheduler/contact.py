@@ -11,17 +11,27 @@ from collections.abc import Callable, Hashable
 
 
 class Contact:
-    """Since when each shard answers, and from where."""
+    """Since when each shard answers, and from where.
+
+    A clock that jumps (a suspended machine, a stepped server) makes every lease look overdue too,
+    and begins a new contact.
+    """
 
     def __init__(self, lease_seconds: float, clock: Callable[[], float]) -> None:
         self._lease_seconds = lease_seconds
         self._clock = clock
-        self._since: dict[int, tuple[Hashable, float]] = {}
+        self._since: dict[int, float] = {}
+        self._primary: dict[int, tuple[Hashable, float]] = {}
 
-    def answered(self, shard: int, primary: Hashable) -> None:
-        """Take note that a shard's primary has answered; another primary begins a new contact."""
-        if shard not in self._since or self._since[shard][0] != primary:
-            self._since[shard] = (primary, self._clock())
+    def answered(self, shard: int, primary: Hashable, server_seconds: float) -> None:
+        """Take note that a shard's primary has answered, and what its clock shows."""
+        ahead = server_seconds - self._clock()
+        known, before = self._primary.get(shard, (None, ahead))
+        jumped = abs(ahead - before) > self._lease_seconds / 3
+        if shard not in self._since or known != primary or jumped:
+            self._since[shard] = self._clock()
+            before = ahead
+        self._primary[shard] = primary, before
 
     def lost(self, shard: int) -> None:
         """Take note that a shard did not answer."""
@@ -29,4 +39,4 @@ class Contact:
 
     def is_steady(self, shard: int) -> bool:
         """Whether the shard has answered for a whole lease."""
-        return shard in self._since and self._clock() - self._since[shard][1] >= self._lease_seconds
+        return shard in self._since and self._clock() - self._since[shard] >= self._lease_seconds

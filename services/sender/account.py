@@ -46,6 +46,7 @@ class Account:
     limit: limiter.Limit = field(default_factory=limiter.Limit)
     last_error: dict[str, Any] | None = None
     _stock_until: float = -math.inf
+    _next_urgent_at: float = -math.inf
     _elsewhere: int = 0
     _last_begin: float = -math.inf
     _recent: deque[tuple[float, Outcome, float]] = field(default_factory=lambda: deque(maxlen=20_000))
@@ -107,17 +108,25 @@ class Account:
 
     # Tokens
 
-    def wanted_tokens(self, now: float, most: int) -> int:
-        """Return how many tokens to draw so that `most` messages could go, 0 where there are enough."""
+    def wanted_tokens(self, now: float, most: int, *, urgent: bool = False) -> int:
+        """Return how many tokens to draw so that `most` messages could go, 0 where there are enough.
+
+        `urgent` draws may have what is kept in the bucket for critical messages, and do not wait
+        for the next token because others must.
+        """
         view = self.view
         if view.tokens is None or view.obstruction(now) not in {None, "breaker_open", "misconfigured"}:
             return 0
-        if now < view.next_token_at:
+        if now < (self._next_urgent_at if urgent else view.next_token_at):
             return 0
         chunk = max(1, int((self.settings.rate_per_second or 1.0) * _CHUNK_SECONDS))
         return max(0, min(chunk, most, view.free_slots) - view.tokens)
 
-    def take_tokens(self, drawn: Drawn, now: float) -> None:
+    def stay_dry(self, until: float) -> None:
+        """Draw nothing until an instant: the bucket cannot be asked."""
+        self.view.next_token_at = self._next_urgent_at = until
+
+    def take_tokens(self, drawn: Drawn, now: float, *, urgent: bool = False) -> None:
         """Put what was drawn from the shared bucket into stock."""
         self.learn_block(drawn, now)
         if self.view.tokens is None:
@@ -125,6 +134,8 @@ class Account:
         self.view.tokens += drawn.granted
         self._stock_until = now + _STOCK_SECONDS
         self.view.next_token_at = now if drawn.granted else now + max(0, drawn.next_at - drawn.now) / 1000
+        if urgent:
+            self._next_urgent_at = self.view.next_token_at
 
     def learn_block(self, drawn: Drawn, now: float) -> None:
         """Learn until when the provider is to be left alone by everybody."""
@@ -156,9 +167,11 @@ class Account:
         if self.breaker.state is not BreakerState.CLOSED:
             self.breaker.count_elsewhere()
 
-    def overdue(self, began_at: float, now: float) -> Change | None:
-        """Learn that an attempt in flight is older than any healthy one would be."""
+    def overdue(self, began_at: float, now: float, *, is_probe: bool) -> Change | None:
+        """Learn that an attempt in flight is older than any healthy one would be; as a probe it has failed."""
         self.health.observe_overdue(now)
+        if is_probe:
+            return self.breaker.end_probe(Outcome.TEMPORARY, began_at, now, self.draw())
         return self.breaker.observe_overdue(began_at, now, self.draw(), failing=self.health.is_failing(now))
 
     def observe(

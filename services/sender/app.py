@@ -27,6 +27,8 @@ from shared.settings.model import Settings, config_revision
 
 _FLIGHTS_SECONDS: Final = 0.1
 _SHARE_SECONDS: Final = 1.0
+#: All is written by then, and the grace period may be over.
+_GOODBYE_SECONDS: Final = 1.0
 
 log = get_logger()
 
@@ -50,7 +52,7 @@ class Sender:
     def _actor(self, account: Account) -> ProviderActor:
         size = max(1000, 2 * self._settings.sender.concurrency)
         channel = open_channel(account.settings)
-        actor = ProviderActor(account, channel, self._queue.leases, self.dispatcher, self._metrics, size)
+        actor = ProviderActor(account, channel, self._queue.leases, self.dispatcher.courier, self._metrics, size)
         actor.on_begin = self._began
         actor.on_throttle = self._block
         return actor
@@ -131,10 +133,11 @@ class Sender:
     async def drain(self, lifetime: Lifetime) -> None:
         """Hand back what has not begun, wait for what has, and write everything down."""
         self.dispatcher.drain()
-        await lifetime.within_grace(self.dispatcher.emptied)
+        await self.dispatcher.claim_debts()
+        await lifetime.within_grace(self.dispatcher.holdings.emptied)
         for actor in self.actors:
             await actor.land()
-        await self.dispatcher.emptied.wait()
+        await self.dispatcher.holdings.emptied.wait()
 
     async def close(self) -> None:
         """Close the connections to all providers."""
@@ -158,7 +161,11 @@ async def run(settings: Settings, lifetime: Lifetime) -> None:
             ops.ready()
             await lifetime.draining.wait()
             await sender.drain(lifetime)
-        await sender.close()
+        try:
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await sender.close()
+        except TimeoutError:
+            pass  # a provider that does not take leave; nothing is left to be said to it
     finally:
         await queue.close()
         await ops.stop()

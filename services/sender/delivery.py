@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from shared.domain.message import Attempt, RouteStep
+from shared.domain.message import Attempt, Envelope, RouteStep
 from shared.policy.views import MessageView
 from shared.providers.interface import Parcel
 from shared.queue.leases import Decided, Lease
@@ -19,7 +19,7 @@ class Delivery:
     recipients still to be served, `tried` the providers that had it under this lease. `closed`
     and `decided` are the last attempt and the recipients it decided, written by the next begin.
     `counts_round` says whether some attempt ended so that the lease counts as a round,
-    `may_have_begun` that a begin was asked for and its answer never came.
+    `may_have_begun` that a begin at the provider `asked_of` was asked for and its answer never came.
     """
 
     lease: Lease
@@ -35,6 +35,8 @@ class Delivery:
     counts_round: bool = False
     is_lost: bool = False
     may_have_begun: bool = False
+    asked_of: str = ""
+    envelope: Envelope | None = field(default=None, repr=False)
     is_probe: bool = False
     parcel: Parcel | None = field(default=None, repr=False)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Final
 
 from services.sender.delivery import Delivery
@@ -18,17 +19,20 @@ LOOKS_PER_LEASE: Final = 12
 log = get_logger()
 
 
-async def renew(leases: Leases, held: Mapping[str, Delivery]) -> None:
-    """Renew what has less than two thirds left. Raises QueueError where Redis does not answer."""
+async def renew(leases: Leases, held: Collection[Delivery]) -> None:
+    """Renew what has less than two thirds left; a shard that does not answer holds up no other."""
     now = time.monotonic()
     lease_seconds = leases.lease_ms / 1000
     due: dict[int, list[Delivery]] = {}
-    for delivery in held.values():
+    for delivery in held:
         if not delivery.is_lost and delivery.until - now < lease_seconds * 2 / 3:
             due.setdefault(delivery.lease.shard, []).append(delivery)
-    for shard, deliveries in due.items():
-        for start in range(0, len(deliveries), MAX_MESSAGES):
-            await _renew_some(leases, shard, deliveries[start : start + MAX_MESSAGES])
+    calls = [
+        _renew_some(leases, shard, deliveries[start : start + MAX_MESSAGES])
+        for shard, deliveries in due.items()
+        for start in range(0, len(deliveries), MAX_MESSAGES)
+    ]
+    await asyncio.gather(*calls)
 
 
 async def _renew_some(leases: Leases, shard: int, deliveries: list[Delivery]) -> None:

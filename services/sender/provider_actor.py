@@ -13,7 +13,7 @@ from services.sender.delivery import Delivery
 from services.sender.judgement import attempt_of, legible
 from services.sender.mailbox import Mailbox
 from services.sender.transport.channel import Channel
-from shared.domain.errors import QueueError
+from shared.domain.errors import QueueError, ScriptDefect
 from shared.domain.message import Attempt
 from shared.domain.outcome import Outcome, Verdict
 from shared.policy.breaker import Change
@@ -36,7 +36,8 @@ class Outlet(Protocol):
         """An attempt has ended."""
 
     def unused(self, delivery: Delivery, status: str) -> None:
-        """Nothing was begun: `stale`, `cancelled`, `expired`, `late` (the lease is nearly over) or `draining`."""
+        """Nothing was handed over: `stale`, `cancelled`, `expired`, `late` (the lease is nearly over), `unreadable`
+        (the content could not be read) or `draining`."""
 
     def changed(self) -> None:
         """The provider has room, or its state changed: other messages may go now."""
@@ -56,6 +57,9 @@ class ProviderActor:
         self._outlet = outlet
         self._metrics = metrics
         self._batch: set[Delivery] = set()
+        self._fetches: set[asyncio.Task[None]] = set()
+        self._is_draining = False
+        self._is_landed = False
         self._flights: dict[asyncio.Task[None], tuple[Delivery, float]] = {}
         self._overdue: dict[Delivery, float] = {}
         self.on_begin: Callable[[str], None] = lambda _name: None
@@ -80,21 +84,43 @@ class ProviderActor:
             # Nothing begins with less than a third of its lease left: a pause shorter than that then does no harm.
             if delivery.is_lost or delivery.until - now < self._leases.lease_ms / 3000:
                 self._refuse(delivery, "late")
+            elif self._is_draining and not delivery.may_have_begun:
+                self._refuse(delivery, "draining")
+            elif delivery.lease.pieces and delivery.envelope is None:
+                self._fetch(delivery)
             else:
                 by_shard.setdefault(delivery.lease.shard, []).append(delivery)
-        for shard, deliveries in by_shard.items():
-            await self._begin_in(shard, deliveries)
+        await asyncio.gather(*(self._begin_in(shard, deliveries) for shard, deliveries in by_shard.items()))
+
+    def _fetch(self, delivery: Delivery) -> None:
+        """Read a large content before its attempt begins: trouble with Redis is no attempt of the provider's."""
+        self._batch.discard(delivery)
+        fetch = asyncio.create_task(self._fetch_content(delivery), name=f"content of {delivery.lease.id}")
+        self._fetches.add(fetch)
+        fetch.add_done_callback(self._fetches.discard)
+
+    async def _fetch_content(self, delivery: Delivery) -> None:
+        try:
+            delivery.envelope = await self._leases.whole(delivery.lease)
+        except QueueError as error:
+            log.warning("chore_failed", chore="read", message_id=delivery.lease.id, error=str(error))
+            self._refuse(delivery, "unreadable")
+        else:
+            self.mailbox.put(delivery)
 
     async def _begin_in(self, shard: int, deliveries: Sequence[Delivery]) -> None:
         try:
             answers = await self._leases.begin(shard, [self._wish(delivery) for delivery in deliveries])
+        except ScriptDefect as defect:
+            await self._begin_singly(shard, deliveries, defect)
+            return
         except QueueError as error:
             # It may have been written, and what has begun cannot be handed back. The same call says so,
             # for as long as the leases last.
-            log.warning("settle_failed", shard=shard, count=len(deliveries), error=str(error))
+            log.warning("chore_failed", chore="begin", shard=shard, count=len(deliveries), error=str(error))
             await asyncio.sleep(_PAUSE_SECONDS)
             for delivery in deliveries:
-                delivery.may_have_begun = True
+                delivery.may_have_begun, delivery.asked_of = True, self.name
                 self._batch.discard(delivery)
                 self.mailbox.put(delivery)
             return
@@ -106,6 +132,16 @@ class ProviderActor:
                     self._metrics.stale_writes["begin"].inc()
                     log.warning("stale_write_refused", script="begin", message_id=delivery.lease.id)
                 self._refuse(delivery, begun.status)
+
+    async def _begin_singly(self, shard: int, deliveries: Sequence[Delivery], defect: ScriptDefect) -> None:
+        """Find the one that Redis refuses, so that the others can begin; its own lease runs out."""
+        if len(deliveries) > 1:
+            for delivery in deliveries:
+                await self._begin_in(shard, [delivery])
+            return
+        (delivery,) = deliveries
+        log.error("task_crashed", task=f"begin/{delivery.lease.id}", error=str(defect))
+        self._refuse(delivery, "stale")
 
     def _wish(self, delivery: Delivery) -> Begin:
         return Begin(
@@ -131,6 +167,11 @@ class ProviderActor:
 
     def _launch(self, delivery: Delivery, begun: Begun) -> None:
         self._batch.discard(delivery)
+        if self._is_landed:
+            # The answer came when nothing may go out any more.
+            delivery.may_have_begun, delivery.asked_of = True, self.name
+            self._refuse(delivery, "draining")
+            return
         delivery.attempts += 1
         delivery.may_have_begun = False
         delivery.closed, delivery.decided = None, ()
@@ -154,11 +195,8 @@ class ProviderActor:
     async def _fly(self, delivery: Delivery, begun: Begun, began: float) -> None:
         is_providers = False
         try:
-            parcel = await self._parcel(delivery, begun)
-            verdict = legible(await self._channel.deliver(parcel))
+            verdict = legible(await self._channel.deliver(self._parcel(delivery, begun)))
             is_providers = True
-        except QueueError as error:
-            verdict = Verdict(Outcome.TEMPORARY, f"the content could not be read: {error}")
         except asyncio.CancelledError:
             # The grace period is over: whether the provider has it is unknown, and is written down so.
             verdict = Verdict(Outcome.AMBIGUOUS, "the sender was stopped while it waited for the answer")
@@ -167,10 +205,10 @@ class ProviderActor:
             verdict = Verdict(Outcome.AMBIGUOUS, f"a defect in the sender: {type(defect).__name__}")
         self._end(delivery, begun, began, verdict, is_providers=is_providers)
 
-    async def _parcel(self, delivery: Delivery, begun: Begun) -> Parcel:
+    def _parcel(self, delivery: Delivery, begun: Begun) -> Parcel:
         if delivery.parcel is None:
             lease = delivery.lease
-            envelope = await self._leases.whole(lease)
+            envelope = delivery.envelope or lease.envelope
             delivery.parcel = Parcel(
                 id=lease.id,
                 envelope=envelope,
@@ -247,7 +285,8 @@ class ProviderActor:
             oldest = min(oldest, began)
             if now - began > patience and delivery not in self._overdue:
                 self._overdue[delivery] = now
-                change = self.account.overdue(began, now)
+                change = self.account.overdue(began, now, is_probe=delivery.is_probe)
+                delivery.is_probe = False  # it has failed as a probe, whatever it comes to
                 if change is not None:
                     self._tell(change, "attempts are overdue")
         if self._flights:
@@ -257,6 +296,7 @@ class ProviderActor:
 
     def hand_back(self) -> None:
         """Give back what waits in the mailbox: nothing new begins."""
+        self._is_draining = True
         for delivery in self.mailbox.empty():
             if delivery.may_have_begun:
                 self.mailbox.put(delivery)
@@ -265,6 +305,7 @@ class ProviderActor:
 
     async def land(self) -> None:
         """Break off what is in flight, and see it judged."""
+        self._is_landed = True
         flights = tuple(self._flights)
         for flight in flights:
             flight.cancel()

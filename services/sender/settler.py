@@ -13,6 +13,7 @@ from services.sender.delivery import Delivery
 from services.sender.mailbox import Mailbox
 from shared.domain.errors import AnswerLost, QueueError, QueueFull, Unavailable
 from shared.domain.states import FINAL, RecipientState
+from shared.queue.core import in_batches
 from shared.queue.leases import Leases, Release, Settled, Settlement
 from shared.runtime.logs import get_logger
 from shared.runtime.metrics import Metrics
@@ -21,6 +22,9 @@ from shared.runtime.run_file import run_file
 _BATCH: Final = 250
 _PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 2.0
+
+#: A delivery, and how its lease is to end.
+Ending = tuple[Delivery, Settlement | Release]
 
 #: Called when a delivery is no longer in this sender's hands, with the state that it is in now.
 Done = Callable[[Delivery, Settled], None]
@@ -32,30 +36,38 @@ class Settler:
     """The actor that ends deliveries: settles what was tried, releases what was not."""
 
     def __init__(self, leases: Leases, metrics: Metrics, size: int, done: Done) -> None:
-        self.mailbox: Mailbox[tuple[Delivery, Settlement | Release]] = Mailbox("settler", size)
+        self.mailbox: Mailbox[Ending] = Mailbox("settler", size)
         self._leases = leases
         self._metrics = metrics
         self._done = done
         # `up` shows each mail that ends to the one who watches; anywhere else a line a batch is enough.
         self._tells_endings = run_file() is not None
-        self._batch: list[tuple[Delivery, Settlement | Release]] = []
+        self._waiting: dict[tuple[int, bool], list[Ending]] = {}
+        self._writers: dict[tuple[int, bool], asyncio.Task[None]] = {}
 
     async def act(self) -> None:
-        """Write what comes in, until cancelled."""
-        while True:
-            if not self._batch:
-                self._batch = await self.mailbox.take(_BATCH)
-            self._batch.sort(key=_urgency)
-            await self._write(self._batch)
-            self._batch = []
+        """Write what comes in, until cancelled; a shard that does not answer holds up no other."""
+        async with asyncio.TaskGroup() as group:
+            for key in self._waiting:  # what a crash left
+                self._writers[key] = group.create_task(self._write_all(key))
+            while True:
+                for ending in await self.mailbox.take(_BATCH):
+                    delivery, wish = ending
+                    key = delivery.lease.shard, isinstance(wish, Settlement)
+                    self._waiting.setdefault(key, []).append(ending)
+                    writer = self._writers.get(key)
+                    if writer is None or writer.done():
+                        self._writers[key] = group.create_task(self._write_all(key))
 
-    async def _write(self, batch: Sequence[tuple[Delivery, Settlement | Release]]) -> None:
-        by_shard: dict[tuple[int, bool], list[tuple[Delivery, Settlement | Release]]] = {}
-        for delivery, wish in batch:
-            by_shard.setdefault((delivery.lease.shard, isinstance(wish, Settlement)), []).append((delivery, wish))
-        await asyncio.gather(*(self._write_shard(shard, items) for (shard, _), items in by_shard.items()))
+    async def _write_all(self, key: tuple[int, bool]) -> None:
+        waiting = self._waiting[key]
+        while waiting:
+            waiting.sort(key=_urgency)
+            batch = next(in_batches(waiting[:_BATCH], _size))
+            await self._write_shard(key[0], batch)
+            del waiting[: len(batch)]
 
-    async def _write_shard(self, shard: int, items: Sequence[tuple[Delivery, Settlement | Release]]) -> None:
+    async def _write_shard(self, shard: int, items: Sequence[Ending]) -> None:
         loop = asyncio.get_running_loop()
         pause, started = _PAUSE_SECONDS, loop.time()
         while True:
@@ -85,9 +97,7 @@ class Settler:
             return "settle", await self._leases.settle(shard, settlements)
         return "release", await self._leases.release(shard, [wish for wish in wishes if isinstance(wish, Release)])
 
-    async def _write_singly(
-        self, shard: int, items: Sequence[tuple[Delivery, Settlement | Release]], defect: Exception
-    ) -> None:
+    async def _write_singly(self, shard: int, items: Sequence[Ending], defect: Exception) -> None:
         """Find the one outcome that cannot be written, so that the others can.
 
         What Redis itself refuses may be mended there, and is tried again later; what cannot even
@@ -113,6 +123,14 @@ class Settler:
             self._metrics.messages_finished[answer.state].inc()
 
 
+def _size(ending: Ending) -> int:
+    """Return about how many bytes an ending adds to a call."""
+    wish = ending[1]
+    if isinstance(wish, Release):
+        return 200
+    return 800 + len(wish.attempt.detail) + 400 * (len(wish.attempt.results) + len(wish.decided))
+
+
 def _tell_ending(delivery: Delivery, wish: Settlement | Release, answer: Settled) -> None:
     if answer.state not in FINAL:
         return
@@ -124,7 +142,7 @@ def _tell_ending(delivery: Delivery, wish: Settlement | Release, answer: Settled
     log.info("message_finished", message_id=delivery.lease.id, state=answer.state, provider=provider, seconds=seconds)
 
 
-def _urgency(item: tuple[Delivery, Settlement | Release]) -> int:
+def _urgency(item: Ending) -> int:
     """Acceptances first."""
     wish = item[1]
     if isinstance(wish, Release):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Final
 
 from shared.domain.message import Priority
-from shared.queue.leases import Lease, Work
+from shared.queue.leases import Work
 
 _ORDER: Final = {priority: place for place, priority in enumerate(Priority)}
 
@@ -17,10 +18,15 @@ class Works:
 
     def __init__(self, shards: int) -> None:
         self._shards: list[dict[str, dict[Priority, int]] | None] = [None] * shards
+        self._cool: dict[tuple[str, Priority], float] = {}
 
     def suspect_all(self) -> None:
         """Forget everything: each shard must be looked at."""
         self._shards = [None] * len(self._shards)
+
+    def suspect(self, shard: int) -> None:
+        """Forget what is known of one shard."""
+        self._shards[shard] = None
 
     def rang(self, shard: int, flow: str, now_ms: float) -> None:
         """Note that a flow was filled just now."""
@@ -40,7 +46,21 @@ class Works:
         """Return a shard's flows with work, None where somebody must look."""
         return self._shards[shard]
 
-    def has_humbler(self, pool: str, lease: Lease) -> bool:
+    def has_humbler(self, pool: str, priority: Priority) -> bool:
         """Whether a less urgent message waits in the pool, that could serve as a probe instead."""
-        rank = _ORDER[lease.priority]
-        return any(_ORDER[priority] > rank for known in self._shards if known for priority in known.get(pool, {}))
+        rank = _ORDER[priority]
+        return any(_ORDER[other] > rank for known in self._shards if known for other in known.get(pool, {}))
+
+    def cool(self, pool: str, priority: Priority, until: float) -> None:
+        """Let a flow alone until an instant: its head has just found no provider."""
+        self._cool[pool, priority] = until
+
+    def is_cool(self, pool: str, priority: Priority, now: float) -> bool:
+        """Whether a flow is to be let alone."""
+        return self._cool.get((pool, priority), now) > now
+
+    def cools_for(self, pool: str, now: float) -> float:
+        """Return after how many seconds a flow of the pool that is let alone may be asked again; else infinite."""
+        return min(
+            (until - now for (name, _), until in self._cool.items() if name == pool and until > now), default=inf
+        )

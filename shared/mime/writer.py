@@ -85,7 +85,7 @@ def _address_line(name: str, addresses: Sequence[Address]) -> str:
 
 def _mailbox(address: Address) -> str:
     email, _ = wire_address(address.email)
-    if not _ADDRESS.fullmatch(email):
+    if not _ADDRESS.fullmatch(email) or "=?" in email:
         raise Unwritable(f"{address.email!r} is no address")
     if not address.name:
         return email

@@ -199,7 +199,9 @@ def _probe(
         provider.breaker is _CLOSED and code not in _INABILITIES and provider.paused_until <= now
         for provider, code in zip(providers, codes, strict=True)
     )
-    if not _may_probe(message, all_open=all_open):
+    if not may_probe(
+        message.priority, message.waited_seconds, nothing_else_waits=message.nothing_else_waits, all_open=all_open
+    ):
         return None
     for provider in shut:
         due = provider.probe_due_if_all_open if all_open else provider.probe_due
@@ -208,13 +210,13 @@ def _probe(
     return None
 
 
-def _may_probe(message: MessageView, *, all_open: bool) -> bool:
-    """Whether the message can bear to be the one that finds out."""
-    if message.priority not in _URGENT:
+def may_probe(priority: Priority, waited_seconds: float, *, nothing_else_waits: bool, all_open: bool) -> bool:
+    """Whether a message can bear to be the one that finds out."""
+    if priority not in _URGENT:
         return True
-    if not message.nothing_else_waits:
+    if not nothing_else_waits:
         return False
-    return all_open or (message.priority is Priority.HIGH and message.waited_seconds >= HIGH_PROBES_AFTER_SECONDS)
+    return all_open or (priority is Priority.HIGH and waited_seconds >= HIGH_PROBES_AFTER_SECONDS)
 
 
 def _why(message: MessageView, chosen: ProviderView, providers: Sequence[ProviderView]) -> RouteCode:

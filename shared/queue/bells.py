@@ -17,28 +17,52 @@ from shared.domain.errors import Unavailable
 from shared.queue.connection import BROKEN, Server
 from shared.queue.core import Core
 from shared.queue.keys import slot
+from shared.queue.topology import Address
 
 #: A subscription that was silent for this long is made anew: a dead peer says nothing.
 _SILENCE_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 0.5
+#: How soon a listener follows a shard that has moved. Calls follow at once, and learn where it went.
+_TOPOLOGY_SECONDS: Final = 2.0
 
 #: Told the shard and what the bell said; None after (re)connecting: look at everything.
 Ear = Callable[[int | None, str], None]
 
 
 async def listen(core: Core, bell: str, ear: Ear) -> None:
-    """Listen for the bell `wake` or `due` of every shard, until cancelled."""
+    """Listen for the bell `wake` or `due` of every shard, until cancelled; each server has a listener of its own."""
+    listeners: dict[tuple[Address, tuple[int, ...]], asyncio.Task[None]] = {}
+    try:
+        while True:
+            wanted = await _shards_by_server(core)
+            for key in [key for key, listener in listeners.items() if key not in wanted or listener.done()]:
+                listeners.pop(key).cancel()
+            for address, shards in wanted - listeners.keys():
+                channels = {f"{core.tag(shard)}:{bell}": shard for shard in shards}
+                work = _listen_again(core.servers.at(address), channels, ear)
+                listeners[address, shards] = asyncio.create_task(work, name=f"bell {bell} at {address}")
+            await asyncio.sleep(_TOPOLOGY_SECONDS if wanted else _PAUSE_SECONDS)
+    finally:
+        for listener in listeners.values():
+            listener.cancel()
+
+
+async def _shards_by_server(core: Core) -> set[tuple[Address, tuple[int, ...]]]:
+    by_server: dict[Address, list[int]] = {}
+    try:
+        for shard in range(core.shards):
+            server = await core.servers.primary_of(slot(core.tag(shard)))
+            by_server.setdefault(server.address, []).append(shard)
+    except Unavailable:
+        return set()
+    return {(address, tuple(shards)) for address, shards in by_server.items()}
+
+
+async def _listen_again(server: Server, channels: dict[str, int], ear: Ear) -> None:
     while True:
         try:
-            await core.servers.learn()
-            by_server: dict[Server, list[int]] = {}
-            for shard in range(core.shards):
-                server = await core.servers.primary_of(slot(core.tag(shard)))
-                by_server.setdefault(server, []).append(shard)
-            async with asyncio.TaskGroup() as group:
-                for server, shards in by_server.items():
-                    group.create_task(_listen_to(server, {f"{core.tag(shard)}:{bell}": shard for shard in shards}, ear))
-        except* (Unavailable, RedisError, *BROKEN):
+            await _listen_to(server, channels, ear)
+        except (RedisError, *BROKEN):
             pass  # every command to Redis reports the same trouble, with its cure; here is only to try again
         await asyncio.sleep(_PAUSE_SECONDS)
 

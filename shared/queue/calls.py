@@ -39,7 +39,7 @@ _PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 0.3
 
 #: Answers that mean "not now": nothing was done.
-_NOT_NOW: Final = (ClusterDownError, MasterDownError, ReadOnlyError, TryAgainError)
+_NOT_NOW: Final = (AskError, ClusterDownError, MasterDownError, ReadOnlyError, TryAgainError)
 _NOT_NOW_WORDS: Final = ("MISCONF", "NOREPLICAS", "BUSY", "LOADING", "UNKILLABLE", "FAILOVER")
 
 
@@ -195,9 +195,11 @@ class Caller:
                 said = await self._again(server, call, deadline, replication)
             elif isinstance(reply, MovedError):
                 self._servers.topology.moved(slot(call.tag), Address(reply.host, reply.port))
-                said = await self._again(self._at(reply), call, deadline, replication)
+                server = self._at(reply)
+                said = await self._again(server, call, deadline, replication)
             elif isinstance(reply, AskError):
-                said = await self._again(self._at(reply), call, deadline, replication, asking=True)
+                server = self._at(reply)
+                said = await self._again(server, call, deadline, replication, asking=True)
             if _too_late(said[0]):
                 server.learn_clock(float(said[0][0]))
                 said = await self._again(server, call, deadline, replication)

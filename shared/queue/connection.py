@@ -91,7 +91,7 @@ class Server:
             raise self._lost(f"no answer within {seconds:.1f} s", written=written) from error
         except BusyLoadingError as error:
             raise Unavailable(f"Redis at {self.address} is still reading its data") from error
-        except BROKEN as error:
+        except (RedisError, *BROKEN) as error:
             raise self._lost(str(error) or type(error).__name__, written=written) from error
 
     def _lost(self, why: str, *, written: bool) -> QueueError:
@@ -137,7 +137,7 @@ class Servers:
     def at(self, address: Address) -> Server:
         """Return the server that listens there."""
         if address not in self._servers:
-            self._servers[address] = Server(address, self._options)
+            self._servers[address] = Server(address, self.topology.options_of(address, self._options))
         return self._servers[address]
 
     async def primary_of(self, slot: int) -> Server:

@@ -12,7 +12,7 @@ from shared.queue.calls import PATIENCE_SECONDS, Call, Caller, Replication
 from shared.queue.connection import Command, Servers
 from shared.queue.keys import provider_tag, service_tag, shard_tag, slot
 from shared.queue.script import Scripts
-from shared.queue.topology import parse
+from shared.queue.topology import Passwords, parse
 
 T = TypeVar("T")
 
@@ -41,16 +41,14 @@ class Core:
         url: str,
         *,
         prefix: str = "re",
-        password: str | None = None,
+        passwords: Passwords | None = None,
         client_name: str = "reliable-email",
         replication: Replication | None = None,
         observe: Callable[[str, float], None] | None = None,
         scripts: Scripts | None = None,
     ) -> Core:
-        """Return the core for a URL; nothing is asked of Redis yet."""
-        topology, options = parse(url)
-        if password is not None:
-            options["password"] = password
+        """Return the core for a URL; nothing is asked of Redis yet. Raises ConfigurationError."""
+        topology, options = parse(url, passwords or Passwords())
         options["client_name"] = client_name
         servers = Servers(topology, options)
         return cls(servers, Caller(servers, observe), scripts or Scripts(), prefix, 1, replication or Replication())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from shared.domain.errors import AnswerLost, QueueError
 from shared.domain.message import Attempt, Envelope, Priority, Reason
 from shared.domain.states import RecipientState, State
 from shared.queue import pieces
+from shared.queue.calls import PATIENCE_SECONDS
 from shared.queue.core import MAX_CALL_BYTES, MAX_MESSAGES, Core
 from shared.queue.records import cut, flow_of, pack_attempt
 
@@ -161,27 +163,34 @@ class Leases:
     max_age_ms: int = 72 * 3_600_000
     name: str = field(default_factory=lambda: secrets.token_hex(8))
     _numbers: dict[int, int] = field(default_factory=dict)
-    _unanswered: dict[int, tuple[dict[str, Any], float]] = field(default_factory=dict)
+    _owed: dict[int, tuple[dict[str, Any], float]] = field(default_factory=dict)
 
     async def lease(
-        self, shard: int, flows: Sequence[FlowRequest], *, count: int = MAX_MESSAGES, held_bytes: int = MAX_CALL_BYTES
+        self,
+        shard: int,
+        flows: Sequence[FlowRequest],
+        *,
+        count: int = MAX_MESSAGES,
+        held_bytes: int = MAX_CALL_BYTES,
+        seconds: float = PATIENCE_SECONDS,
     ) -> Leased:
         """Lease messages of one shard, in the order of `flows`. Raises QueueError.
 
         A call whose answer was lost may have leased: the next one is that same call again, under
         the same number, and gives the same messages.
         """
-        if shard not in self._unanswered:
-            self._unanswered[shard] = self._lease_arguments(shard, flows, count, held_bytes), time.monotonic()
-        arguments, asked_at = self._unanswered[shard]
+        owed = self._owed.pop(shard, None)
+        arguments, asked_at = owed or (self._lease_arguments(shard, flows, count, held_bytes), time.monotonic())
         try:
-            answer = await self.core.run("lease", self.core.tag(shard), arguments)
-        except AnswerLost:
+            answer = await self.core.run("lease", self.core.tag(shard), arguments, seconds=seconds)
+        except (AnswerLost, asyncio.CancelledError):
+            self._owed[shard] = arguments, asked_at
             raise
         except QueueError:
-            del self._unanswered[shard]
+            # Nothing was done this time; what an earlier try did is still not known.
+            if owed is not None:
+                self._owed[shard] = owed
             raise
-        del self._unanswered[shard]
         if answer == [b"stale"]:
             return Leased((), (), asked_at)
         work, *entries = answer
@@ -189,12 +198,12 @@ class Leases:
 
     def is_owed_an_answer(self, shard: int) -> bool:
         """Whether the answer to the last call for a shard was lost: what it leased comes with the next one."""
-        return shard in self._unanswered
+        return shard in self._owed
 
-    async def look(self, shard: int) -> tuple[Work, ...]:
+    async def look(self, shard: int, seconds: float = PATIENCE_SECONDS) -> tuple[Work, ...]:
         """Return which flows of a shard hold messages, without taking any. Raises QueueError."""
         tag = self.core.tag(shard)
-        (flat,) = await self.core.plain(tag, [("ZRANGE", f"{tag}:work", 0, -1, "WITHSCORES")])
+        (flat,) = await self.core.plain(tag, [("ZRANGE", f"{tag}:work", 0, -1, "WITHSCORES")], seconds)
         return _work(flat)
 
     def _lease_arguments(self, shard: int, flows: Sequence[FlowRequest], count: int, held_bytes: int) -> dict[str, Any]:

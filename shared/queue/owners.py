@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -163,10 +164,14 @@ def _places(pool: str) -> tuple[str, ...]:
     return (*(f"ready:{pool}:{priority}" for priority in Priority), *_PLACES)
 
 
+#: Shard, place and position. Lua counts exactly up to 2^53, which has 16 digits.
+_CURSOR: Final = re.compile(r"([0-9]{1,5})\.([0-9]{1,2})\.([0-9]{1,15})")
+
+
 def _parse_cursor(cursor: str | None, shards: int) -> tuple[int, int, str]:
     if cursor is None:
         return 0, 0, "0"
-    shard, place, position = cursor.split(".")
-    if not (0 <= int(shard) < shards and 0 <= int(place) < len(_places("")) and int(position) >= 0):
+    match = _CURSOR.fullmatch(cursor)
+    if match is None or int(match[1]) >= shards or int(match[2]) >= len(_places("")):
         raise ValueError(cursor)
-    return int(shard), int(place), position
+    return int(match[1]), int(match[2]), match[3]

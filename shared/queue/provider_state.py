@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from shared.queue.calls import PATIENCE_SECONDS
 from shared.queue.core import Core
 
 
@@ -34,6 +35,7 @@ class ProviderStates:
         wanted: int,
         reserve: float = 0,
         block_ms: int | None = None,
+        seconds: float = PATIENCE_SECONDS,
     ) -> Drawn:
         """Take tokens from the bucket that all senders share, leaving `reserve` in it. Raises QueueError.
 
@@ -45,5 +47,7 @@ class ProviderStates:
             arguments["rate"] = rate
         if block_ms is not None:
             arguments["block_ms"] = block_ms
-        granted, next_at, blocked, now = await self._core.run("draw", self._core.provider_tag(provider), arguments)
+        granted, next_at, blocked, now = await self._core.run(
+            "draw", self._core.provider_tag(provider), arguments, seconds=seconds
+        )
         return Drawn(int(granted), int(next_at), int(blocked) or None, int(now))

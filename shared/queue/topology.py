@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
-
-from redis.asyncio.connection import parse_url
+from typing import Any, Final, Protocol
 
 from shared.domain.errors import ConfigurationError, Fault, Unavailable
 from shared.queue.keys import SLOTS
+from shared.settings.model import RedisSettings
+from shared.settings.redis_url import BadRedisUrl, parse_redis_url
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -24,6 +23,12 @@ class Address:
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
+
+#: What a connection needs beside an address: `tls`, `db`, `username`, `password`, `client_name`.
+Options = dict[str, Any]
+
+#: What of it is no Sentinel's business.
+_OF_REDIS: Final = frozenset({"db", "username", "password"})
 
 #: Asks one server a command and gives its reply; how the topologies learn.
 Ask = Callable[[Address, tuple[Any, ...]], Awaitable[Any]]
@@ -48,6 +53,10 @@ class Topology(Protocol):
         """Take a server's word that a slot lies elsewhere."""
         ...
 
+    def options_of(self, address: Address, options: Options) -> Options:
+        """Return what a connection to this server needs, where `options` is what one to Redis needs."""
+        ...
+
 
 @dataclass(slots=True)
 class Single:
@@ -69,6 +78,10 @@ class Single:
     def moved(self, slot: int, address: Address) -> None:
         """Nothing moves."""
 
+    def options_of(self, address: Address, options: Options) -> Options:  # noqa: ARG002 - every server is Redis
+        """Return what a connection to this server needs."""
+        return options
+
 
 @dataclass(slots=True)
 class Sentinel:
@@ -76,6 +89,7 @@ class Sentinel:
 
     sentinels: tuple[Address, ...]
     name: str
+    password: str | None = None
     _primary: Address | None = None
 
     def primary_of(self, slot: int) -> Address | None:  # noqa: ARG002 - one server has all slots
@@ -100,6 +114,13 @@ class Sentinel:
 
     def moved(self, slot: int, address: Address) -> None:
         """Nothing moves but by the Sentinels' word."""
+
+    def options_of(self, address: Address, options: Options) -> Options:
+        """Return what a connection to this server needs: a Sentinel has no databases, and a password of its own."""
+        if address not in self.sentinels:
+            return options
+        own = {"password": self.password} if self.password is not None else {}
+        return {name: value for name, value in options.items() if name not in _OF_REDIS} | own
 
 
 @dataclass(slots=True)
@@ -136,58 +157,41 @@ class Cluster:
         """Take a server's word that a slot lies elsewhere."""
         self._slots[slot] = address
 
-
-def parse(url: str) -> tuple[Topology, dict[str, Any]]:
-    """Return the topology that a URL names, and what a connection to its servers needs.
-
-    `redis://`, `rediss://` (TLS), `redis-cluster://h1:6379,h2:6379` and
-    `redis-sentinel://h1:26379,h2:26379/<master>/<database>`; the last two also with `rediss-`.
-    """
-    scheme = urlsplit(url).scheme
-    if scheme in {"redis", "rediss"}:
-        options: dict[str, Any] = dict(parse_url(url))
-        address = Address(options.pop("host", "localhost"), options.pop("port", 6379))
-        tls = options.pop("connection_class", None) is not None
-        return Single(address), {**options, "tls": tls}
-    kind, options, hosts, path = _parse_many(url)
-    if kind == "cluster":
-        return Cluster(_addresses(hosts, 6379)), options
-    if kind == "sentinel" and path:
-        options["db"] = int(path[1]) if len(path) > 1 else 0
-        return Sentinel(_addresses(hosts, 26379), path[0]), options
-    raise ConfigurationError(
-        (
-            Fault(
-                "redis.url",
-                "bad_url",
-                f"{scheme}:// is not understood; use redis://, rediss://, redis-cluster://h1:6379,h2:6379 "
-                "or redis-sentinel://h1:26379,h2:26379/<master>/0",
-            ),
-        )
-    )
+    def options_of(self, address: Address, options: Options) -> Options:  # noqa: ARG002 - every server is Redis
+        """Return what a connection to this server needs."""
+        return options
 
 
-def _parse_many(url: str) -> tuple[str, dict[str, Any], str, list[str]]:
-    parts = urlsplit(url)
-    family, _, kind = parts.scheme.partition("-")
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    username, _, password = credentials.partition(":")
-    options: dict[str, Any] = {"tls": family == "rediss"}
-    if username:
-        options["username"] = unquote(username)
-    if password:
-        options["password"] = unquote(password)
-    return (
-        kind if family in {"redis", "rediss"} else "",
-        options,
-        hosts,
-        [part for part in parts.path.split("/") if part],
-    )
+@dataclass(frozen=True, slots=True)
+class Passwords:
+    """What a queue shows to be let in: to Redis, and to the Sentinels."""
+
+    redis: str | None = None
+    sentinel: str | None = None
+
+    @classmethod
+    def of(cls, settings: RedisSettings) -> Passwords:
+        """Return those of a configuration."""
+        secrets = (settings.password, settings.sentinel_password)
+        return cls(*(secret.reveal() if secret is not None else None for secret in secrets))
 
 
-def _addresses(hosts: str, port: int) -> tuple[Address, ...]:
-    found = []
-    for host in hosts.split(","):
-        parts = urlsplit(f"//{host}")
-        found.append(Address(parts.hostname or "localhost", parts.port or port))
-    return tuple(found)
+def parse(url: str, passwords: Passwords = Passwords()) -> tuple[Topology, Options]:
+    """Return the topology that a URL names, and what a connection to its Redis needs. Raises ConfigurationError."""
+    try:
+        read = parse_redis_url(url)
+    except BadRedisUrl as error:
+        raise ConfigurationError((Fault("redis.url", "invalid_value", error.detail),)) from None
+    options: Options = {"tls": read.tls, "db": read.database}
+    if read.user:
+        options["username"] = read.user
+    if passwords.redis is not None:
+        options["password"] = passwords.redis
+    addresses = tuple(Address(host, port) for host, port in read.hosts)
+    match read.kind:
+        case "single":
+            return Single(addresses[0]), options
+        case "sentinel":
+            return Sentinel(addresses, read.master, passwords.sentinel), options
+        case "cluster":
+            return Cluster(addresses), options

@@ -15,6 +15,7 @@ from shared.queue.core import Core
 from shared.queue.leases import Leases
 from shared.queue.processes import BEAT_SECONDS
 from shared.queue.submissions import Bounds
+from shared.queue.topology import Passwords
 from shared.runtime.logs import get_logger
 from shared.runtime.metrics import Metrics
 from shared.runtime.process import Lifetime
@@ -37,11 +38,10 @@ def connect(settings: Settings, role: str, metrics: Metrics | None = None) -> Qu
         def observe(script: str, seconds: float) -> None:
             histograms[script].observe(seconds)
 
-    password = settings.redis.password
     core = Core.connect(
         settings.redis.url or LOCAL_REDIS,
         prefix=settings.redis.prefix,
-        password=password.reveal() if password else None,
+        passwords=Passwords.of(settings.redis),
         client_name=f"reliable-email-{role}",
         replication=Replication(settings.durability.replicas, settings.durability.replica_timeout_seconds),
         observe=observe,

@@ -7,21 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
-from urllib.parse import urlsplit
 
 from shared.domain.errors import Fault
 from shared.settings.model import ProviderSettings, Settings
+from shared.settings.redis_url import BadRedisUrl, parse_redis_url
 from shared.settings.variables import variable_part
-
-_REDIS_SCHEMES: Final = (
-    "redis",
-    "rediss",
-    "redis-sentinel",
-    "rediss-sentinel",
-    "redis-cluster",
-    "rediss-cluster",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +75,13 @@ def _limits(settings: Settings) -> Iterator[_Finding]:
 
 
 def _redis(settings: Settings) -> Iterator[_Finding]:
-    # The URL itself is never shown: where it is wrong, a password may stand anywhere in it.
     try:
-        parts = urlsplit(settings.redis.server)
-    except ValueError:  # brackets that do not close
-        parts = urlsplit("")
-    if parts.scheme not in _REDIS_SCHEMES or not parts.netloc:
-        detail = f"It must begin with one of {', '.join(f'{scheme}://' for scheme in _REDIS_SCHEMES)} and name a host"
-        yield _Finding("redis.url", detail, code="invalid_value")
-    elif ":" in parts.netloc.rpartition("@")[0] or "password" in parts.query:
-        yield _Finding("redis.url", "A password does not stand in the URL: give it as redis.password")
+        kind = parse_redis_url(settings.redis.server).kind
+    except BadRedisUrl as error:
+        yield _Finding("redis.url", error.detail, code="invalid_value")
+        return
+    if settings.redis.sentinel_password is not None and kind != "sentinel":
+        yield _Finding("redis.sentinel_password", "redis.url names no Sentinels that it could be for", ("redis.url",))
 
 
 def _sender(settings: Settings) -> Iterator[_Finding]:

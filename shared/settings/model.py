@@ -126,12 +126,16 @@ class RedisSettings:
     """Absent or empty, `up` starts a server of its own and keeps its data in ./data, and a process
     that is started by itself uses redis://localhost:6379/0. rediss:// speaks TLS (rediss-sentinel and
     rediss-cluster too); redis-sentinel://[user@]host:26379,host:26379/<master>/0 asks Sentinels for the primary;
-    redis-cluster://host:6379,host:6379 is a cluster. A password does not stand in it.
+    redis-cluster://host:6379,host:6379 is a cluster. The user is that of Redis; a password does not stand in it.
     Example: `url = "redis://localhost:6379/0"`"""
 
     password: Secret | None = None
     """The password of the user in the URL, or of the default user.
     Example: `password = {env = "REDIS_PASSWORD"}`"""
+
+    sentinel_password: Secret | None = None
+    """The password of the Sentinels themselves; absent, they are asked without one. They never get that of Redis.
+    Example: `sentinel_password = {env = "SENTINEL_PASSWORD"}`"""
 
     prefix: Prefix = "re"
     """The first word of every key, so that two installations can share one server."""
@@ -230,7 +234,7 @@ class RetentionSettings:
 
 @dataclass(frozen=True, slots=True)
 class QuotaSettings:
-    """A number of messages in a span of time."""
+    """A number of messages in a span of time. Quotas are read and checked, and not kept yet."""
 
     messages: Count
     """Messages in the span. Example: `messages = 50_000`"""
@@ -276,7 +280,8 @@ class ProviderSettings:
     """Attempts in flight in each sender."""
 
     quotas: tuple[QuotaSettings, ...] = ()
-    """What the account may send in an hour, a day or a month; once spent, the next provider takes over."""
+    """What the account may send in an hour, a day or a month. Read and checked, and not kept yet: nothing
+    holds a provider back when its quota is spent."""
 
     connect_seconds: Annotated[float, Between(above=0, highest=300)] = 5
     """How long a connection may take, TLS included. Nothing has been sent yet: another try is safe."""

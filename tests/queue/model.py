@@ -10,247 +10,26 @@ stored afterwards. Every instant is in milliseconds.
 from __future__ import annotations
 
 import math
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import orjson
 
 from shared.domain.codec import head_length
 from shared.domain.message import Priority
-from shared.domain.states import FINAL, LIVE, PLACES, TRANSITIONS, RecipientState, State, Verb, derive_state
-
-MINUTE: Final = 60_000
-DAY: Final = 24 * 60 * MINUTE
+from shared.domain.states import TRANSITIONS, RecipientState, State, Verb
+from tests.queue.model_message import Message
+from tests.queue.model_sender import SenderShard
+from tests.queue.model_shard import MINUTE, Answer, Call, Kept
 
 TOO_LATE: Final = ["too_late"]
 
-_FIRST_ATTEMPTS: Final = 5
-_LAST_ATTEMPTS: Final = 45
-_LAST_ROUTES: Final = 3
-_LAST_EVENTS: Final = 100
 _STRIKES: Final = 3
 _VERBS: Final = frozenset(Verb)
 
-Call = Mapping[str, Any]
-Answer = list[Any]
 
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A change of state: which, when, after how many attempts."""
-
-    state: State
-    at: int
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Where a recipient's way ended, and what is told of it."""
-
-    state: RecipientState
-    told: Any
-
-
-@dataclass(slots=True)
-class Message:
-    """One message. `position` is its score in its place; the events are all it ever had."""
-
-    id: str
-    tenant: str
-    pool: str
-    priority: str
-    recipients: int
-    size: int
-    body: bytes
-    created: str
-    state: State
-    position: int
-    send: int | None = None
-    expires: int | None = None
-    ttl: int | None = None
-    pieces: int = 0
-    fails_on_doubt: bool = False
-
-    token: str | None = None
-    ready: int | None = None
-    begun_at: int | None = None
-    provider: str | None = None
-    to: str | None = None
-
-    attempts: int = 0
-    started: int | None = None
-    settled: str | None = None
-    closed: list[str] = field(default_factory=list)
-    ends: dict[int, End] = field(default_factory=dict)
-    events: list[Event] = field(default_factory=list)
-
-    rounds: int = 0
-    counted_since: int | None = None
-    strikes: int = 0
-    doubt: bool = False
-    duplicate: bool = False
-    waiting: str | None = None
-    prefer: str | None = None
-    refused: str | None = None
-    cancel: int | None = None
-    reason: str | None = None
-    finished: int | None = None
-    requeues: int = 0
-    first: State | None = None
-    dropped: bool = False
-
-    @property
-    def is_live(self) -> bool:
-        return self.state in LIVE
-
-    @property
-    def has_begun(self) -> bool:
-        return self.begun_at is not None
-
-    @property
-    def flow(self) -> str:
-        return f"{self.pool}:{self.priority}"
-
-    @property
-    def accepted_at(self) -> int:
-        return int(self.created.partition("-")[0])
-
-    @property
-    def first_told(self) -> State:
-        """How it began, as it is told: after a step backwards of the clock a short wait goes unseen."""
-        return self.first or (State.SCHEDULED if (self.send or 0) > self.accepted_at else State.QUEUED)
-
-    @property
-    def place(self) -> str:
-        """The set in which it lies."""
-        kind = PLACES[self.state]
-        if kind == "ready":
-            return f"ready:{self.flow}"
-        return f"{kind}:{self.priority}" if kind in {"scheduled", "retry"} else kind
-
-    @property
-    def pending(self) -> list[int]:
-        return [recipient for recipient in range(self.recipients) if recipient not in self.ends]
-
-    def is_expired(self, now: int) -> bool:
-        return self.expires is not None and self.expires <= now
-
-    def put(self, state: State, position: int) -> None:
-        """Let it lie elsewhere; what a lease left in it goes with the lease."""
-        self.state, self.position = state, position
-        if state is not State.SENDING:
-            self.token = self.ready = self.begun_at = self.provider = self.to = None
-
-    def note(self, now: int) -> None:
-        self.events.append(Event(self.state, now, self.attempts))
-
-    def decide(self, recipient: int, end: End) -> None:
-        """End one recipient's way; what was decided stays."""
-        self.ends.setdefault(recipient, end)
-
-    def decide_some(self, some: Iterable[tuple[int, str, str]] | None) -> None:
-        for recipient, state, told in some or ():
-            self.decide(recipient, End(RecipientState(state), orjson.loads(told)))
-
-    def finish(self, state: RecipientState, told: Any, reason: str | None, now: int) -> None:
-        """End all that is pending with `state`; the message's own state follows from its recipients'."""
-        final = State(state)
-        if self.ends:
-            for recipient in self.pending:
-                self.decide(recipient, End(state, told))
-            final = derive_state([end.state for end in self.ends.values()])
-        self.put(final, now)
-        self.strikes, self.counted_since, self.waiting, self.prefer = 0, None, None, None
-        self.reason = None if final is State.SENT else reason or self._reason()
-        self.finished = now
-        self.note(now)
-
-    def _reason(self) -> str:
-        ends = {end.state for end in self.ends.values()}
-        return "recipients_rejected" if RecipientState.FAILED in ends else "cancelled"
-
-    def stored(self) -> dict[str, str]:
-        """Return its record as it must be stored."""
-        values: dict[str, object] = {
-            "tenant": self.tenant, "flow": self.flow, "recipients": self.recipients, "bytes": self.size,
-            "created": self.created, "state": self.state.value, "place": self.place, "send": self.send,
-            "expires": self.expires, "ttl": self.ttl, "pieces": self.pieces or None,
-            "lease": f"{self.token} {self.ready}" if self.token is not None else None,
-            "begun": f"{self.provider} {self.begun_at} {self.to or '-'}" if self.has_begun else None,
-            "attempts": self.attempts or None, "started": self.started, "settled": self.settled,
-            "rounds": self.rounds or None, "since": self.counted_since, "strikes": self.strikes or None,
-            "waiting": self.waiting, "prefer": self.prefer, "refused": self.refused, "cancel": self.cancel,
-            "first": self.first, "reason": self.reason, "finished": self.finished, "requeues": self.requeues or None,
-        }  # fmt: skip
-        marks = {
-            "fail": self.fails_on_doubt, "doubt": self.doubt, "duplicate": self.duplicate,
-            "dropped": self.dropped, "split": bool(self.ends),
-        }  # fmt: skip
-        values |= {name: "1" for name, holds in marks.items() if holds}
-        return {name: str(value) for name, value in values.items() if value is not None}
-
-    def kept_attempts(self) -> list[Any]:
-        """Return the closed attempts that are kept, each parsed, with its route where that is kept."""
-        numbered = list(enumerate(self.closed))
-        kept = numbered
-        if len(numbered) > _FIRST_ATTEMPTS + _LAST_ATTEMPTS:
-            kept = numbered[:_FIRST_ATTEMPTS] + numbered[-_LAST_ATTEMPTS:]
-        with_route = {0, *range(len(numbered) - _LAST_ROUTES, len(numbered))}
-        return [_attempt(packed, with_route=number in with_route) for number, packed in kept]
-
-    def kept_history(self) -> list[str]:
-        """Return the events that are stored: the first and the end that stands follow from the record."""
-        between = self.events[1:] if self.is_live else self.events[1:-1]
-        return [f"{event.state.value} {event.at} {event.attempts}" for event in between[-_LAST_EVENTS:]]
-
-
-def _attempt(packed: str, *, with_route: bool) -> list[Any]:
-    line, _, route = packed.partition("\n")
-    return [orjson.loads(line), orjson.loads(route) if route and with_route else None]
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Something that is kept until an instant."""
-
-    value: Any
-    ends_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """A sender's newest lease call."""
-
-    number: int
-    token: str
-    ids: tuple[str, ...]
-
-
-def told(code: str, now: int) -> Any:
-    """Return what is told of a recipient whose end the queue itself decided."""
-    return {"at": now, "reason": {"code": code}}
-
-
-class Shard:
-    """One shard: its messages, what it remembers of calls, and its clock."""
-
-    def __init__(self, now: int) -> None:
-        self.now = now
-        self.messages: dict[str, Message] = {}
-        self.claims: dict[str, Kept] = {}
-        self.operations: dict[str, Kept] = {}
-        self.senders: dict[str, Kept] = {}
-        self.unclaimed: dict[str, Kept] = {}
-        self.rates: dict[int, Kept] = {}
-        self.pools: set[str] = set()
-        self.accepted: set[str] = set()
-        self.moves: Counter[tuple[State | None, str, State | None]] = Counter()
-        self._newest_entry = (0, 0)
+class Shard(SenderShard):
+    """One shard, and the scripts that run in it."""
 
     # Running a script
 
@@ -277,21 +56,6 @@ class Shard:
             if move[0] is not move[2]:
                 self.moves[move] += 1
                 assert is_lawful(*move), move
-
-    def lapse(self) -> list[str]:
-        """Forget what has ended by itself, and return its keys."""
-        gone = []
-        for kind, kept in (
-            ("idempotency", self.claims),
-            ("operation", self.operations),
-            ("sender", self.senders),
-            ("piece", self.unclaimed),
-            ("rate", self.rates),
-        ):
-            for name in [name for name, thing in kept.items() if thing.ends_at <= self.now]:
-                del kept[name]  # type: ignore[attr-defined]
-                gone.append(f"{kind}:{name}")
-        return gone
 
     # The frontend's script
 
@@ -365,183 +129,6 @@ class Shard:
         self.pools.add(pool)
         self._tally("accepted")
         return message
-
-    def _next_entry(self) -> str:
-        newest, number = self._newest_entry
-        self._newest_entry = (self.now, 0) if self.now > newest else (newest, number + 1)
-        return "{}-{}".format(*self._newest_entry)
-
-    def _tally(self, what: str) -> None:
-        slot = self.now // 10_000
-        counted = self.rates[slot].value if slot in self.rates else Counter()
-        counted[what] += 1
-        self.rates[slot] = Kept(counted, self.now + 2 * MINUTE)
-
-    # The sender's scripts
-
-    def lease(self, call: Call) -> Answer:
-        latest = self.senders.get(call["sender"])
-        if latest is not None and call["number"] < latest.value.number:
-            return ["stale"]
-        if latest is not None and call["number"] == latest.value.number:
-            ids = [id_ for id_ in latest.value.ids if id_ in self.messages]
-            again = [self.messages[id_] for id_ in ids if self.messages[id_].token == latest.value.token]
-            return [self._work(), *(self._given(message, message.stored()) for message in again)]
-        given = []
-        for message in self._drawn(call):
-            before = message.stored()
-            message.token, message.ready = call["token"], message.position
-            message.put(State.SENDING, self.now + call["lease_ms"])
-            given.append(self._given(message, before))
-        newest = Sender(call["number"], call["token"], tuple(entry[0] for entry in given))
-        self.senders[call["sender"]] = Kept(newest, self.now + DAY)
-        return [self._work(), *given]
-
-    def _drawn(self, call: Call) -> list[Message]:
-        drawn: list[Message] = []
-        replied = held = 0
-        for request in call["flows"]:
-            quota = min(request["quota"], call["count"] - len(drawn))
-            waiting = self._lying_in(f"ready:{request['flow']}", newest_first=request["newest"])
-            for message in [message for message in waiting if message not in drawn][: max(0, quota)]:
-                replied += 0 if message.pieces else message.size
-                held += message.size
-                if drawn and (replied > call["reply_bytes"] or held > call["held_bytes"]):
-                    return drawn
-                drawn.append(message)
-        return drawn
-
-    @staticmethod
-    def _given(message: Message, record: Mapping[str, str]) -> Answer:
-        return [message.id, message.token, str(message.ready), record, sorted(message.ends), message.body]
-
-    def begin(self, call: Call) -> Answer:
-        return [[status, str(first or ""), str(self.now)] for status, first in map(self._begin_one, call["attempts"])]
-
-    def _begin_one(self, wish: Call) -> tuple[str, int | None]:
-        message = self.messages.get(wish["id"])
-        if message is None or message.token != wish["token"]:
-            return "stale", None
-        if message.has_begun and wish["number"] == message.attempts:
-            return "begun", message.started
-        if wish["number"] != message.attempts + 1:
-            return "stale", None
-        if "closed" in wish:
-            message.closed.append(wish["closed"])
-            message.decide_some(wish.get("some"))
-        if message.cancel is not None:
-            self._finish(message, RecipientState.CANCELLED, "cancelled")
-            return "cancelled", None
-        if message.is_expired(self.now):
-            self._finish(message, RecipientState.EXPIRED, "expired")
-            return "expired", None
-        message.attempts, message.provider, message.to = wish["number"], wish["provider"], wish.get("to")
-        message.begun_at = self.now
-        message.started = message.started if message.started is not None else self.now
-        message.duplicate |= message.doubt
-        return "begun", message.started
-
-    def extend(self, call: Call) -> Answer:
-        statuses = []
-        for lease in call["leases"]:
-            message = self.messages.get(lease["id"])
-            is_ours = message is not None and message.token == lease["token"]
-            if message is not None and is_ours:
-                message.position = self.now + call["lease_ms"]
-            statuses.append("extended" if is_ours else "stale")
-        return statuses
-
-    def settle(self, call: Call) -> Answer:
-        return [self._settle_one(wish, call) for wish in call["settlements"]]
-
-    def _settle_one(self, wish: Call, call: Call) -> Answer:
-        message = self.messages.get(wish["id"])
-        if message is None:
-            return ["gone", ""]
-        mark = f"{wish['token']}:{wish['number']}"
-        if message.settled == mark:
-            return ["already", message.state]
-        is_current = message.has_begun and message.attempts == wish["number"]
-        if is_current and message.token == wish["token"]:
-            message.settled, message.strikes = mark, 0
-            message.doubt |= wish["doubt"]
-            message.closed.append(wish["attempt"])
-            message.decide_some(wish.get("some"))
-            self._go_on(message, wish, call)
-            return ["settled", message.state]
-        if not _brings_acceptance(message, wish):
-            return ["stale", message.state]
-        message.settled, message.strikes = mark, 0
-        self._settle_late(message, wish)
-        return ["late", message.state]
-
-    def _go_on(self, message: Message, wish: Call, call: Call) -> None:
-        if "all" in wish:
-            self._end(message, RecipientState(wish["all"]), _told_of_all(wish), wish.get("reason"))
-        elif not message.pending:
-            self._end(message, RecipientState.FAILED, None, wish.get("reason"))
-        elif message.cancel is not None:
-            self._finish(message, RecipientState.CANCELLED, "cancelled")
-        elif "fail" in wish:
-            self._finish(message, RecipientState.FAILED, wish["fail"])
-        elif message.is_expired(self.now):
-            self._finish(message, RecipientState.EXPIRED, "expired")
-        elif wish["counts"] and self._is_spent(message, call):
-            self._finish(message, RecipientState.FAILED, "attempts_exhausted")
-        else:
-            message.waiting, message.prefer = wish.get("waiting"), wish.get("prefer")
-            message.refused = wish.get("refused", message.refused)
-            message.put(State.RETRYING, self.now + wish["delay"])
-            message.note(self.now)
-
-    def _is_spent(self, message: Message, call: Call) -> bool:
-        """Count a round, and return whether there may be no other."""
-        message.rounds += 1
-        if message.counted_since is None:
-            message.counted_since = self.now
-        age = self.now - message.counted_since
-        return message.rounds >= int(call["max_rounds"]) or age >= int(call["max_age_ms"])
-
-    def _settle_late(self, message: Message, wish: Call) -> None:
-        if message.attempts == wish["number"]:
-            message.closed.pop()
-        message.attempts = wish["number"]
-        message.closed.append(wish["attempt"])
-        if "all" in wish:
-            reached = orjson.loads(wish["attempt"].partition("\n")[0])["recipients"]
-            if set(message.pending) <= set(reached):
-                self._end(message, RecipientState.SENT, _told_of_all(wish), None)
-                return
-            for recipient in reached:
-                message.decide(recipient, End(RecipientState.SENT, _told_of_all(wish)))
-        message.decide_some(wish.get("some"))
-        if not message.pending:
-            self._end(message, RecipientState.FAILED, None, wish.get("reason"))
-        elif message.state is State.SENDING:
-            assert message.ready is not None
-            message.put(State.QUEUED, message.ready)
-
-    def release(self, call: Call) -> Answer:
-        return [self._release_one(wish) for wish in call["releases"]]
-
-    def _release_one(self, wish: Call) -> Answer:
-        message = self.messages.get(wish["id"])
-        if message is None or message.token != wish["token"] or message.has_begun:
-            return ["stale", ""]
-        assert message.ready is not None
-        message.refused = wish.get("refused", message.refused)
-        if "fail" in wish:
-            self._finish(message, RecipientState.FAILED, wish["fail"])
-        elif message.is_expired(self.now):
-            self._finish(message, RecipientState.EXPIRED, "expired")
-        else:
-            message.waiting = wish.get("waiting")
-            if "delay" in wish:
-                message.put(State.RETRYING, self.now + wish["delay"])
-                message.note(self.now)
-            else:
-                message.put(State.QUEUED, message.ready)
-        return ["released", message.state]
 
     # The scheduler's scripts
 
@@ -657,7 +244,7 @@ class Shard:
             return "dropped", message.state
         again = {RecipientState.FAILED, RecipientState.EXPIRED}
         reopened = [recipient for recipient, end in message.ends.items() if end.state in again]
-        if not reopened and not (not message.ends and message.state in again):
+        if not reopened and not (not message.ends and message.state in {State.FAILED, State.EXPIRED}):
             return "final", message.state
         for recipient in reopened:
             del message.ends[recipient]
@@ -736,105 +323,6 @@ class Shard:
         is_over = passed + len(step) >= len(here)
         return [str(len(moved)), "0" if is_over else str(1 + passed + len(step) - len(moved))]
 
-    # Endings
-
-    def _finish(self, message: Message, state: RecipientState, code: str) -> None:
-        self._end(message, state, told(code, self.now), code)
-
-    def _end(self, message: Message, state: RecipientState, about: Any, reason: str | None) -> None:
-        message.finish(state, about, reason, self.now)
-        if message.state in {State.SENT, State.PARTLY_SENT}:
-            self._tally("sent")
-
-    # What follows from the messages
-
-    def _lying_in(self, place: str, *, newest_first: bool = False) -> list[Message]:
-        here = [message for message in self.messages.values() if message.place == place]
-        return sorted(here, key=lambda message: (message.position, message.id), reverse=newest_first)
-
-    def _due(self, place: str, until: int, limit: int) -> list[Message]:
-        return [message for message in self._lying_in(place) if message.position <= until][: max(0, limit)]
-
-    def _places(self) -> dict[str, dict[str, int]]:
-        places: dict[str, dict[str, int]] = {}
-        for message in self.messages.values():
-            places.setdefault(message.place, {})[message.id] = message.position
-        return places
-
-    def _heads(self) -> dict[str, int]:
-        return {
-            place.removeprefix("ready:"): min(members.values())
-            for place, members in self._places().items()
-            if place.startswith("ready:")
-        }
-
-    def _work(self) -> list[str]:
-        heads = sorted((since, flow) for flow, since in self._heads().items())
-        return [word for since, flow in heads for word in (flow, str(since))]
-
-    def _expiring(self) -> dict[str, int]:
-        return {
-            message.id: message.expires
-            for message in self.messages.values()
-            if message.expires is not None and message.is_live and not message.has_begun
-        }
-
-    def _content(self) -> dict[str, int]:
-        return {
-            message.id: message.position
-            for message in self.messages.values()
-            if PLACES[message.state] == "finished" and not message.dropped
-        }
-
-    def _next_due(self) -> str:
-        due = [
-            message.position
-            for message in self.messages.values()
-            if message.state in {State.SCHEDULED, State.RETRYING}
-        ]
-        return str(min([*due, *self._expiring().values()], default=-1))
-
-    def counts(self) -> Counter[str]:
-        """Return how many messages stand where."""
-        counted = Counter(f"{message.flow}:{message.state}" for message in self.messages.values())
-        counted["live"] = sum(message.is_live for message in self.messages.values())
-        return +counted
-
-    def keyspace(self) -> dict[str, Any]:
-        """Return everything that must be stored, by key without its tag."""
-        stored: dict[str, Any] = dict(self._places())
-        stored |= {
-            "work": self._heads(),
-            "expiring": self._expiring(),
-            "content": self._content(),
-            "counts": dict(self.counts()),
-            "pools": sorted(self.pools),
-            "log": {message.created: message.id for message in self.messages.values()},
-        }
-        for message in self.messages.values():
-            stored[f"message:{message.id}"] = message.stored()
-            stored[f"body:{message.id}"] = message.body
-            stored[f"attempts:{message.id}"] = message.kept_attempts()
-            stored[f"history:{message.id}"] = message.kept_history()
-            stored[f"recipients:{message.id}"] = {
-                str(recipient): [end.state.value, end.told] for recipient, end in message.ends.items()
-            }
-            stored |= {f"piece:{message.id}:{number}": True for number in range(1, message.pieces + 1)}
-        stored |= {f"piece:{name}": True for name in self.unclaimed}
-        stored |= {f"idempotency:{name}": kept.value for name, kept in self.claims.items()}
-        stored |= {f"operation:{name}": kept.value for name, kept in self.operations.items()}
-        stored |= {f"rate:{slot}": dict(kept.value) for slot, kept in self.rates.items()}
-        for name, kept in self.senders.items():
-            sender: Sender = kept.value
-            stored[f"sender:{name}"] = {
-                "number": str(sender.number), "token": sender.token, "ids": " ".join(sender.ids)
-            }  # fmt: skip
-        return {name: value for name, value in stored.items() if value}
-
-
-def _told_of_all(wish: Call) -> Any:
-    return orjson.loads(wish.get("told", "null"))
-
 
 _TOLD: Final = ("created", "send", "expires", "flow", "domain")
 
@@ -845,13 +333,6 @@ def _first(message: Message) -> list[str]:
 
 def _acceptance(status: str, id_: str, *rest: str) -> list[str]:
     return [status, id_, *(rest or ("",) * len(_TOLD))]
-
-
-def _brings_acceptance(message: Message, wish: Call) -> bool:
-    """Whether a stale token tells of an acceptance that nobody else will tell of."""
-    if not message.is_live or message.has_begun or message.attempts > wish["number"]:
-        return False
-    return wish.get("all") == RecipientState.SENT or any(end[1] == RecipientState.SENT for end in wish.get("some", ()))
 
 
 def is_lawful(before: State | None, script: str, after: State | None) -> bool:

@@ -31,6 +31,9 @@ AMBIGUOUS_DELAY_MS: Final = 90 * SECOND
 OTHER_TENANT: Final = "other"
 RELAY: Final = "relay"
 
+#: What a settlement says of an attempt that failed for now.
+TEMPORARY: Final[dict[str, Any]] = {"delay_ms": MINUTE, "counts_round": True, "waiting": "backoff"}
+
 
 def envelope(recipients: int = 1, **fields: Any) -> Envelope:
     """Return an envelope to so many recipients."""
@@ -212,6 +215,17 @@ class Scenario:
         closed = fields.pop("attempt", None) or attempt(number, recipients=lease.pending)
         (settled,) = await self.queue.leases.settle(0, [Settlement(lease, closed, **fields)])
         return settled
+
+    async def retried(self, lease: Lease, delay_ms: int = MINUTE) -> Lease:
+        """Return the next lease of a message that waits for its next round."""
+        await self.advance(delay_ms)
+        await self.promote()
+        return await self.leased(lease.id)
+
+    async def lose_sender(self) -> None:
+        """Let a begun lease run out, and take it back."""
+        await self.advance(LEASE_MS)
+        assert await self.reap() == [State.RETRYING]
 
     async def release(self, lease: Lease, **fields: Any) -> Settled:
         """Hand one lease back."""

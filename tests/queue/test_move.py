@@ -164,7 +164,21 @@ async def test_every_shard_is_moved(open_queue: OpenQueue) -> None:
     assert await move_all(scenario, "default", "spare") == 12
 
 
-@pytest.mark.parametrize("cursor", ["1.0.0", "-1.0.0", "0.12.0", "0.0.-1", "0.0", "a.b.c"])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "1.0.0",
+        "-1.0.0",
+        "0.12.0",
+        "0.0.-1",
+        "0.0",
+        "a.b.c",
+        "0.1.99999999999999999999",
+        "0.4.1_0",
+        "\u0660.0.0",
+        "0.0.+1",
+    ],
+)
 async def test_a_cursor_that_never_was_is_refused(scenario: Scenario, cursor: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         await scenario.queue.owners.move("default", "spare", cursor)

@@ -8,7 +8,7 @@ that lay in a frozen server.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -16,7 +16,6 @@ from typing import Any, Final
 import orjson
 
 from shared.domain.errors import AnswerLost
-from shared.domain.states import State
 from shared.queue.calls import Caller
 from shared.queue.connection import Command, Server, Servers
 from shared.queue.core import Core
@@ -206,7 +205,7 @@ def _end(told: str) -> list[Any]:
 
 def _normal(script: str, answer: list[Any]) -> list[Any]:
     """Return an answer as words; the record, the decided and the body in a lease are parsed."""
-    if script != "lease" or answer == [b"stale"] or answer == [b"too_late"]:
+    if script != "lease" or answer in ([b"stale"], [b"too_late"]):
         return _words(answer)
     return [_words(answer[0]), *([*_words(entry[:3]), *_lent(entry)] for entry in answer[1:])]
 

@@ -10,6 +10,7 @@ from shared.domain.errors import QueueError, ScriptDefect, Unsafe
 from shared.domain.states import DEAD, LIVE
 from shared.queue import durability
 from shared.queue.core import Core
+from shared.queue.topology import Passwords
 from shared.queue.views import Views
 from shared.settings.model import Settings
 
@@ -29,11 +30,10 @@ async def ask(url: str, settings: Settings, complain: Callable[[str], None]) -> 
     Raises Unsafe where its settings could lose accepted messages, ScriptDefect where a newer
     version of the service wrote the queue.
     """
-    password = settings.redis.password
     core = Core.connect(
         url,
         prefix=settings.redis.prefix,
-        password=password.reveal() if password else None,
+        passwords=Passwords.of(settings.redis),
         client_name="reliable-email-up",
     )
 

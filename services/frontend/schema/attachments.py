@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -18,6 +19,9 @@ from shared.mime.headers import is_content_id, is_media_type
 DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
 
 _LINE: Final = Line(FILENAME_LENGTH)
+#: Unicode's property Bidi_Control: with one of these, `gpj.exe` is shown as `exe.jpg`.
+_BIDI: Final = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_TURNED: Final = re.compile(f"[{_BIDI}]")
 
 
 class Disposition(StrEnum):
@@ -29,7 +33,7 @@ class Disposition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Filename:
-    """The name under which an attachment is saved: no path, and nothing that a terminal obeys."""
+    """The name under which an attachment is saved: no path, and nothing that a terminal obeys or a reader falls for."""
 
     def read(self, value: object) -> str:
         """Return the name."""
@@ -38,11 +42,21 @@ class Filename:
             raise refused("missing", "A file name has at least one character")
         if "/" in name or "\\" in name:
             raise refused("forbidden_character", f"{shown(name)} holds a path separator; a name alone is wanted")
+        if name in {".", ".."}:
+            raise refused("invalid_filename", f"{shown(name)} names a folder; a file name is wanted")
+        if (turn := _TURNED.search(name)) is not None:
+            detail = f"A character that turns the direction of reading (U+{ord(turn[0]):04X}) deceives about the ending"
+            raise refused("forbidden_character", f"{detail}; found at character {turn.start() + 1}")
         return name
 
     def schema(self) -> JsonSchema:
         """Return the rule."""
-        return {"type": "string", "minLength": 1, "maxLength": FILENAME_LENGTH, "pattern": r"^[^/\\]*$"}
+        return {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": FILENAME_LENGTH,
+            "pattern": rf"^(?!\.{{1,2}}$)[^/\\{_BIDI}]*$",
+        }
 
 
 @dataclass(frozen=True, slots=True)

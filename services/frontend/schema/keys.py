@@ -16,6 +16,8 @@ from services.frontend.schema.refusal import refused, wrong_type
 
 #: RFC 5234, appendix B.1: VCHAR. Anything else does not pass through every header unharmed.
 _VISIBLE: Final = re.compile(rf"[!-~]{{1,{KEY_LENGTH}}}")
+#: RFC 9651, section 3.3.3: a string, in which a backslash stands before a quote or another backslash.
+_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 _ESCAPED: Final = re.compile(r"\\([\"\\])")
 
 FIELD: Final = "idempotency_key"
@@ -31,8 +33,12 @@ class IdempotencyKey:
         if type(value) is not str:
             raise wrong_type("a string", value)
         key = value
-        if len(key) > 1 and key[0] == key[-1] == '"':
-            key = _ESCAPED.sub(r"\1", key[1:-1])
+        if key.startswith('"'):
+            quoted = _QUOTED.fullmatch(key)
+            if quoted is None:
+                detail = "A key that begins with a quotation mark ends with the next one; nothing stands behind it"
+                raise refused("bad_quotes", detail)
+            key = _ESCAPED.sub(r"\1", quoted[1])
         if not key:
             raise refused("missing", "An idempotency key has at least one character; leave it out to have none")
         if len(key) > KEY_LENGTH:
@@ -51,7 +57,15 @@ class IdempotencyKey:
 def fingerprint(body: Mapping[str, object]) -> str:
     """Return what tells two messages under one key apart: SHA-256 of the client's own JSON without the key.
 
-    Neither the order of names makes a difference nor a null, which means that a field is absent.
+    Neither the order of names makes a difference nor a null, which means at any depth that a field is absent.
     """
-    content = {name: value for name, value in body.items() if value is not None and name != FIELD}
+    content = _without_nulls({name: value for name, value in body.items() if name != FIELD})
     return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _without_nulls(value: object) -> object:
+    if type(value) is dict:
+        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
+    if type(value) is list:
+        return [_without_nulls(item) for item in value]
+    return value

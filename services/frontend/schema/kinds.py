@@ -1,7 +1,7 @@
 """What a value can be. A kind reads a JSON value into a value of the domain, and describes itself.
 
 `read` returns what it read or raises `Refused`; it never converts one type into another.
-`schema` returns the same rule as JSON JsonSchema 2020-12, for the API's description.
+`schema` returns the same rule as JSON Schema 2020-12, for the API's description.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 E = TypeVar("E", bound=StrEnum)
 
-#: A description in JSON JsonSchema.
+#: A description in JSON Schema.
 JsonSchema = dict[str, Any]
 
 NUL: Final = "\0"
@@ -34,7 +34,7 @@ class Kind(Protocol[T_co]):
         ...
 
     def schema(self) -> JsonSchema:
-        """Return the rule as JSON JsonSchema."""
+        """Return the rule as JSON Schema."""
         ...
 
 
@@ -56,7 +56,7 @@ class Body:
         return value
 
     def schema(self) -> JsonSchema:
-        """Return the rule; JSON JsonSchema counts characters, of which there are never more than bytes."""
+        """Return the rule; JSON Schema counts characters, of which there are never more than bytes."""
         return {"type": "string", "maxLength": self.most_bytes}
 
 

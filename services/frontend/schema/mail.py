@@ -159,5 +159,5 @@ class Metadata:
         return value
 
     def schema(self) -> JsonSchema:
-        """Return the rule, but for the size, which JSON JsonSchema cannot say."""
+        """Return the rule, but for the size, which JSON Schema cannot say."""
         return {"type": "object", "additionalProperties": {"type": "string"}}

@@ -18,6 +18,9 @@ Faults = tuple[Fault, ...]
 
 _SHOWN: Final = 60
 
+#: A name that is longer does not stand in a pointer.
+_LONGEST_TOKEN: Final = 255
+
 #: What RFC 3986, section 3.5, lets stand in a fragment beside letters, digits and `-._~`.
 _FRAGMENT: Final = "/?:@!$&'()*+,;="
 
@@ -40,8 +43,15 @@ class Refused(ReliableEmailError):
         super().__init__(faults)
 
     def below(self, token: str | int) -> list[Fault]:
-        """Return the faults as seen by what holds the value under `token`, a name or a position."""
-        return moved(self.faults, "/" + escaped(str(token)))
+        """Return the faults as seen by what holds the value under `token`, a name or a position.
+
+        A pointer is whole or it points elsewhere: below a name that is too long for one, the
+        faults lie at what holds it.
+        """
+        name = str(token)
+        if len(name) > _LONGEST_TOKEN:
+            return [Fault("", fault.code, fault.detail) for fault in self.faults]
+        return moved(self.faults, "/" + escaped(name))
 
 
 def refused(code: str, detail: str, where: str = "") -> Refused:
@@ -61,7 +71,7 @@ def moved(faults: Iterable[Fault], prefix: str) -> list[Fault]:
 
 def escaped(token: str) -> str:
     """Return a name as it stands in a JSON pointer inside a URI fragment (RFC 6901, sections 3 and 6)."""
-    return quote(token[:_SHOWN].replace("~", "~0").replace("/", "~1"), safe=_FRAGMENT)
+    return quote(token.replace("~", "~0").replace("/", "~1"), safe=_FRAGMENT)
 
 
 def shown(text: str) -> str:

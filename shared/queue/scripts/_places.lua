@@ -9,6 +9,20 @@ local function put(name, id, score)
   moves[name][id] = score
 end
 
+-- An entry without a record can neither be sent nor told of: it is taken out, for it would hold up
+-- all that lies behind it. `doctor` finds what else is left of such a message.
+local function read_entry(name, id)
+  local record = read(id)
+  if not record then
+    put(name, id, false)
+    local flow = string.match(name, '^ready:(.*)$')
+    if flow then
+      refilled[flow] = true
+    end
+  end
+  return record
+end
+
 local function count(flow, state, by)
   local field = flow .. ':' .. state
   counted[field] = (counted[field] or 0) + by

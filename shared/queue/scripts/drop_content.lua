@@ -7,12 +7,14 @@
 local over = redis.call('ZRANGEBYSCORE', set('content'), '-inf', now - call.keep_ms, 'LIMIT', 0, call.limit)
 for _, id in ipairs(over) do
   local record = read(id)
-  redis.call('SET', key('body', id), head(id))
-  for piece = 1, record.pieces or 0 do
-    redis.call('UNLINK', key('piece', id) .. ':' .. piece)
+  if record then -- else there is nothing to keep a head for
+    redis.call('SET', key('body', id), head(id))
+    for piece = 1, record.pieces or 0 do
+      redis.call('UNLINK', key('piece', id) .. ':' .. piece)
+    end
+    record.dropped, record.pieces = '1', false
+    save(id, record)
   end
-  record.dropped, record.pieces = '1', false
-  save(id, record)
 end
 if #over > 0 then
   redis.call('ZREM', set('content'), unpack(over))

@@ -25,8 +25,11 @@ local function fits(record)
   return replied <= call.reply_bytes and held + record.bytes <= call.held_bytes
 end
 
-local function take(since, id)
-  local record = read(id)
+local function take(flow, since, id)
+  local record = read_entry('ready:' .. flow, id)
+  if not record then
+    return true
+  end
   if not record.pieces then
     replied = replied + record.bytes
   end
@@ -50,7 +53,7 @@ local function draw(request)
   local range = request.newest and 'ZREVRANGE' or 'ZRANGE'
   local waiting = redis.call(range, set('ready:' .. request.flow), 0, quota - 1, 'WITHSCORES')
   for i = 1, #waiting, 2 do
-    if not take(waiting[i + 1], waiting[i]) then
+    if not take(request.flow, waiting[i + 1], waiting[i]) then
       return false
     end
   end

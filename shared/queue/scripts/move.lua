@@ -7,11 +7,17 @@
 -- A ready flow is emptied from its head, or from behind those that stay: its cursor is one more
 -- than they are. The sets of a priority hold every pool's messages and are walked by ZSCAN, which
 -- misses nobody who is there from beginning to end.
+local moved, stayed = 0, 0
+
 local function move(id)
-  local record = read(id)
+  local record = read_entry(call.place, id)
+  if not record then
+    return
+  end
   local pool, rest = string.match(record.flow, '^([^:]+):(.*)$')
   if pool ~= call.from or pool == call.to or record.tenant ~= call.tenant then
-    return 0
+    stayed = stayed + 1
+    return
   end
   local since = redis.call('ZSCORE', set(record.place), id)
   leave(id, record)
@@ -23,7 +29,7 @@ local function move(id)
     enter(id, record, record.state, record.place, tonumber(since))
   end
   save(id, record)
-  return 1
+  moved = moved + 1
 end
 
 local ids, cursor = {}, '0'
@@ -39,12 +45,11 @@ else
     ids[#ids + 1] = step[2][i]
   end
 end
-local moved = 0
 for _, id in ipairs(ids) do
-  moved = moved + move(id)
+  move(id)
 end
 if more then
-  cursor = text(1 + passed + #ids - moved)
+  cursor = text(1 + passed + stayed)
 end
 if moved > 0 then
   redis.call('SADD', set('pools'), call.to)

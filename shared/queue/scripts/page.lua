@@ -11,7 +11,7 @@ for _, state in ipairs(call.states) do
 end
 
 local function matches(record)
-  return record.tenant == call.tenant and wanted[record.state]
+  return record and record.tenant == call.tenant and wanted[record.state]
     and (not call.pool or string.match(record.flow, '^[^:]+') == call.pool)
 end
 

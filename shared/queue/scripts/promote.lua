@@ -10,14 +10,16 @@ for _, name in ipairs(DUE) do
   local waiting = redis.call('ZRANGEBYSCORE', set(name), '-inf', now, 'WITHSCORES', 'LIMIT', 0, left)
   for i = 1, #waiting, 2 do
     local id, instant = waiting[i], waiting[i + 1]
-    local record = read(id)
-    promoted[#promoted + 1] = record.state
-    promoted[#promoted + 1] = instant
-    leave(id, record)
-    record.waiting = false
-    enter_ready(id, record, instant)
-    note(id, record, 'queued')
-    save(id, record)
+    local record = read_entry(name, id)
+    if record then
+      promoted[#promoted + 1] = record.state
+      promoted[#promoted + 1] = instant
+      leave(id, record)
+      record.waiting = false
+      enter_ready(id, record, instant)
+      note(id, record, 'queued')
+      save(id, record)
+    end
   end
   left = left - #waiting / 2
 end

@@ -55,14 +55,16 @@ end
 
 local answers = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', set('leased'), '-inf', now, 'LIMIT', 0, call.limit)) do
-  local record = read(id)
-  local begun = record.begun
-  if begun then
-    take_back_begun(id, record)
-  else
-    take_back_unbegun(id, record)
+  local record = read_entry('leased', id)
+  if record then
+    local begun = record.begun
+    if begun then
+      take_back_begun(id, record)
+    else
+      take_back_unbegun(id, record)
+    end
+    answers[#answers + 1] = {id, begun and '1' or '0', record.state}
   end
-  answers[#answers + 1] = {id, begun and '1' or '0', record.state}
 end
 conclude_call()
 return {now, 'ok', unpack(answers)}

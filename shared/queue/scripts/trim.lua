@@ -7,8 +7,11 @@
 local trimmed = 0
 for place, keep in pairs({finished = call.finished_ms, failed = call.failed_ms}) do
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', set(place), '-inf', now - keep, 'LIMIT', 0, call.limit)) do
-    erase(id, read(id))
-    trimmed = trimmed + 1
+    local record = read_entry(place, id)
+    if record then
+      erase(id, record)
+      trimmed = trimmed + 1
+    end
   end
 end
 conclude_call()

@@ -17,6 +17,7 @@ import pytest
 
 from services.frontend import app
 from shared.domain.secret import Secret
+from shared.domain.states import State
 from shared.queue import Queue
 from shared.runtime import joining
 from shared.runtime.metrics import FRONTEND
@@ -105,6 +106,14 @@ class Running:
         assert answer.status == 202, answer
         return str(answer.body["id"])
 
+    async def letters(self, *states: str, **fields: Any) -> list[str]:
+        """Make messages that end one after the other, each in a millisecond of its own."""
+        made = []
+        for state in states:
+            made.append(await self.scenario.message_in(State(state), **fields))
+            await self._millisecond_over()
+        return made
+
     async def metric(self, name: str) -> float:
         """Return one sample of the metrics, by its name with labels."""
         async with self.client.get(f"http://127.0.0.1:{self.ops_port}/metrics") as response:
@@ -122,6 +131,16 @@ class Running:
             return await reader.read()
         finally:
             writer.close()
+
+    async def _millisecond_over(self) -> None:
+        """Return once the server's clock shows another millisecond."""
+        views = self.queue.views
+        begun = (await views.depths()).as_of
+
+        async def is_over() -> bool:
+            return (await views.depths()).as_of > begun
+
+        await eventually(is_over)
 
     async def _send(self, method: str, path: str, body: Any, options: dict[str, Any]) -> Answer:
         headers = {**(JSON if body is not None else {}), **options.pop("headers", {})}

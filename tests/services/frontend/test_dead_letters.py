@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from services.frontend.instants import instant, parse_instant
 from services.frontend.routes import dead_letters
-from shared.domain.states import State
 from tests.services.frontend.running import Answer, Running
 
 UNKNOWN = "msg_01kas3v7q2f8x4m9d0w5t6y1zc00"
@@ -19,17 +17,8 @@ async def bulk(frontend: Running, verb: str, **body: Any) -> Answer:
     return await frontend.post(f"/v1/messages/{verb}", body)
 
 
-async def letters(frontend: Running, *states: str, **fields: Any) -> list[str]:
-    """Make dead letters one after the other, each ending in a millisecond of its own."""
-    made = []
-    for state in states:
-        made.append(await frontend.scenario.message_in(State(state), **fields))
-        await asyncio.sleep(0.002)
-    return made
-
-
 async def test_messages_are_requeued_by_their_ids(frontend: Running) -> None:
-    failed, partly, sent, waiting = await letters(frontend, "failed", "partly_sent", "sent", "queued")
+    failed, partly, sent, waiting = await frontend.letters("failed", "partly_sent", "sent", "queued")
 
     answer = await bulk(frontend, "requeue", ids=[failed, partly, sent, waiting, UNKNOWN, "x"])
 
@@ -45,7 +34,7 @@ async def test_messages_are_requeued_by_their_ids(frontend: Running) -> None:
 
 
 async def test_messages_are_deleted_by_their_ids(frontend: Running) -> None:
-    failed, sent, waiting = await letters(frontend, "failed", "sent", "queued")
+    failed, sent, waiting = await frontend.letters("failed", "sent", "queued")
 
     answer = await bulk(frontend, "delete", ids=[failed, sent, waiting, UNKNOWN])
 
@@ -54,7 +43,7 @@ async def test_messages_are_deleted_by_their_ids(frontend: Running) -> None:
 
 
 async def test_each_result_says_what_was_wrong(frontend: Running) -> None:
-    failed, sent = await letters(frontend, "failed", "sent")
+    failed, sent = await frontend.letters("failed", "sent")
 
     answer = await bulk(frontend, "requeue", ids=[failed, sent])
 
@@ -64,7 +53,7 @@ async def test_each_result_says_what_was_wrong(frontend: Running) -> None:
 
 
 async def test_an_id_that_is_given_twice_counts_once(frontend: Running) -> None:
-    (failed,) = await letters(frontend, "failed")
+    (failed,) = await frontend.letters("failed")
 
     answer = await bulk(frontend, "requeue", ids=[failed, failed])
 
@@ -75,7 +64,7 @@ async def test_an_id_that_is_given_twice_counts_once(frontend: Running) -> None:
     ("states", "chosen"), [("failed", [0, 3]), ("partly_sent", [1]), (["partly_sent", "failed"], [0, 1, 3])]
 )
 async def test_messages_are_chosen_by_their_state(frontend: Running, states: Any, chosen: list[int]) -> None:
-    made = await letters(frontend, "failed", "partly_sent", "expired", "failed")
+    made = await frontend.letters("failed", "partly_sent", "expired", "failed")
 
     answer = await bulk(frontend, "requeue", filter={"state": states})
 
@@ -84,8 +73,8 @@ async def test_messages_are_chosen_by_their_state(frontend: Running, states: Any
 
 
 async def test_messages_are_chosen_by_their_pool(frontend: Running) -> None:
-    await letters(frontend, "failed")
-    (other,) = await letters(frontend, "failed", pool="old")
+    await frontend.letters("failed")
+    (other,) = await frontend.letters("failed", pool="old")
 
     answer = await bulk(frontend, "delete", filter={"pool": "old"})
 
@@ -93,7 +82,7 @@ async def test_messages_are_chosen_by_their_pool(frontend: Running) -> None:
 
 
 async def test_messages_are_chosen_by_the_time_of_their_end(frontend: Running) -> None:
-    first, second, third = await letters(frontend, "failed", "failed", "failed")
+    first, second, third = await frontend.letters("failed", "failed", "failed")
     ended = (await frontend.get(f"/v1/messages/{second}")).body["finished_at"]
 
     answer = await bulk(frontend, "delete", filter={"finished_before": ended})
@@ -105,7 +94,7 @@ async def test_messages_are_chosen_by_the_time_of_their_end(frontend: Running) -
 
 
 async def test_a_limit_takes_the_newest(frontend: Running) -> None:
-    _, second, third = await letters(frontend, "failed", "failed", "failed")
+    _, second, third = await frontend.letters("failed", "failed", "failed")
 
     answer = await bulk(frontend, "delete", filter={"state": "failed"}, limit=2)
 
@@ -114,7 +103,7 @@ async def test_a_limit_takes_the_newest(frontend: Running) -> None:
 
 async def test_more_than_one_page_is_chosen(frontend: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dead_letters, "_PAGE", 2)
-    made = await letters(frontend, *["failed"] * 5)
+    made = await frontend.letters(*["failed"] * 5)
 
     answer = await bulk(frontend, "requeue", filter={"state": "failed"})
 
@@ -124,7 +113,7 @@ async def test_more_than_one_page_is_chosen(frontend: Running, monkeypatch: pyte
 async def test_a_long_search_does_what_it_found(frontend: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dead_letters, "_PAGE", 2)
     monkeypatch.setattr(dead_letters, "_SEARCH_SECONDS", 0.0)
-    await letters(frontend, *["failed"] * 5)
+    await frontend.letters(*["failed"] * 5)
 
     done = [(await bulk(frontend, "delete", filter={"state": "failed"})).body["done"] for _ in range(4)]
 
@@ -145,7 +134,7 @@ async def test_messages_of_another_tenant_are_not_there(frontend: Running, verb:
 
 
 async def test_a_delete_may_be_repeated(frontend: Running) -> None:
-    (failed,) = await letters(frontend, "failed")
+    (failed,) = await frontend.letters("failed")
     await bulk(frontend, "delete", ids=[failed])
 
     answer = await bulk(frontend, "delete", ids=[failed])

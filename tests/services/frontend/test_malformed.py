@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from services.frontend.query import encode_cursor
+from shared.domain.states import DEAD
+from shared.queue.views import Position
 from tests.services.frontend.running import JSON, Running, message
 
 NOT_JSON = {
@@ -198,6 +205,10 @@ MOVES: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "an unknown target": ({"from": "default", "to": "elsewhere"}, [("#/to", "unknown_pool")]),
     "the same pool": ({"from": "default", "to": "default"}, [("#/to", "conflict")]),
     "no cursor of ours": ({"from": "old", "to": "default", "cursor": "x"}, [("#/cursor", "bad_cursor")]),
+    "too large a cursor": (
+        {"from": "old", "to": "default", "cursor": "0.1.99999999999999999999"},
+        [("#/cursor", "bad_cursor")],
+    ),
     "a cursor beyond the shards": ({"from": "old", "to": "default", "cursor": "9.0.0"}, [("#/cursor", "bad_cursor")]),
 }
 
@@ -224,6 +235,39 @@ async def test_what_is_no_move_is_refused(frontend: Running, name: str) -> None:
     answer = await frontend.post("/v1/queue/move", MOVES[name][0])
 
     assert (answer.status, answer.code, sorted(answer.faults)) == (422, "invalid_request", MOVES[name][1])
+
+
+# Cursors
+
+#: One frontend serves all examples, for none of them changes anything.
+MANY = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=20)
+BINDING = orjson.loads(base64.urlsafe_b64decode(encode_cursor(Position(), DEAD) + "=="))[0]
+
+
+@MANY
+@given(value=st.tuples(st.just(BINDING), SCALARS, SCALARS).map(list) | SCALARS | st.lists(SCALARS, max_size=4))
+async def test_whatever_json_is_a_cursor_of_a_list_it_is_read_or_refused(frontend: Running, value: Any) -> None:
+    cursor = base64.urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=")
+
+    assert (await frontend.get("/v1/messages", params={"cursor": cursor})).status in {200, 400}
+
+
+async def test_a_truth_value_in_a_cursor_is_refused(frontend: Running) -> None:
+    cursor = base64.urlsafe_b64encode(orjson.dumps([BINDING, True, "x"])).decode().rstrip("=")
+
+    assert (await frontend.get("/v1/messages", params={"cursor": cursor})).code == "bad_parameter"
+
+
+@MANY
+@given(
+    cursor=st.from_regex(r"[A-Za-z0-9_.-]{1,512}", fullmatch=True)
+    | st.tuples(st.just(0), st.integers(0, 12), st.integers(0, 10**20)).map(lambda parts: ".".join(map(str, parts)))
+)
+async def test_whatever_is_a_cursor_of_a_move_it_is_followed_or_refused(frontend: Running, cursor: str) -> None:
+    answer = await frontend.post("/v1/queue/move", {"from": "old", "to": "default", "cursor": cursor})
+
+    assert answer.status in {200, 422}
 
 
 # Bytes that are no request
@@ -259,6 +303,13 @@ async def test_what_is_no_request_is_a_problem_too(frontend: Running, name: str)
     assert b"Server:" not in head
     assert orjson.loads(body)["code"] == "bad_request"
     assert f"X-Request-Id: {orjson.loads(body)['request_id']}".encode() in head
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_what_is_no_request_is_told_in_words_of_ours_without_its_bytes(frontend: Running, name: str) -> None:
+    body = (await frontend.raw(REQUESTS[name])).partition(b"\r\n\r\n")[2]
+
+    assert re.fullmatch(r"(The|A) [A-Za-z0-9,;:. -]+", orjson.loads(body)["detail"])
 
 
 async def test_after_bytes_that_are_no_request_others_are_served(frontend: Running) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -150,16 +149,8 @@ async def test_a_message_whose_provider_is_there_waits_for_its_turn(frontend: Ru
 # A list
 
 
-async def dead_letters(frontend: Running, *states: State) -> list[str]:
-    made = []
-    for state in states:
-        made.append(await frontend.scenario.message_in(state))
-        await asyncio.sleep(0.002)  # each ends in a millisecond of its own
-    return made
-
-
 async def test_dead_letters_are_listed_newest_first(frontend: Running) -> None:
-    made = await dead_letters(frontend, State.FAILED, State.PARTLY_SENT, State.SENT, State.FAILED)
+    made = await frontend.letters(State.FAILED, State.PARTLY_SENT, State.SENT, State.FAILED)
 
     answer = await frontend.get("/v1/messages")
 
@@ -168,7 +159,7 @@ async def test_dead_letters_are_listed_newest_first(frontend: Running) -> None:
 
 
 async def test_a_row_counts_its_recipients(frontend: Running) -> None:
-    await dead_letters(frontend, State.PARTLY_SENT)
+    await frontend.letters(State.PARTLY_SENT)
 
     (shown,) = (await frontend.get("/v1/messages")).body["data"]
 
@@ -189,7 +180,7 @@ async def test_a_row_counts_its_recipients(frontend: Running) -> None:
     [("?state=failed", [0]), ("?state=partly_sent", [1]), ("?state=failed&state=partly_sent", [1, 0])],
 )
 async def test_a_list_is_filtered_by_state(frontend: Running, query: str, expected: list[int]) -> None:
-    made = await dead_letters(frontend, State.FAILED, State.PARTLY_SENT)
+    made = await frontend.letters(State.FAILED, State.PARTLY_SENT)
 
     answer = await frontend.get(f"/v1/messages{query}")
 
@@ -197,7 +188,7 @@ async def test_a_list_is_filtered_by_state(frontend: Running, query: str, expect
 
 
 async def test_cursors_lead_through_the_whole_list_once(frontend: Running) -> None:
-    made = await dead_letters(frontend, *[State.FAILED] * 5)
+    made = await frontend.letters(*[State.FAILED] * 5)
     seen: list[str] = []
     more = ""
     for _ in range(3):
@@ -209,7 +200,7 @@ async def test_cursors_lead_through_the_whole_list_once(frontend: Running) -> No
 
 
 async def test_a_cursor_of_another_list_is_refused(frontend: Running) -> None:
-    await dead_letters(frontend, State.FAILED, State.FAILED)
+    await frontend.letters(State.FAILED, State.FAILED)
     cursor = (await frontend.get("/v1/messages?limit=1&state=failed")).body["next_cursor"]
 
     answer = await frontend.get(f"/v1/messages?limit=1&cursor={cursor}")
@@ -234,7 +225,7 @@ async def test_a_bad_parameter_is_refused(frontend: Running, query: str) -> None
 async def test_the_queue_is_counted(frontend: Running) -> None:
     await frontend.accepted(priority="high")
     await frontend.accepted(priority="high", delay_seconds=60)
-    await dead_letters(frontend, State.FAILED)
+    await frontend.letters(State.FAILED)
 
     view = (await frontend.get("/v1/queue")).body
 

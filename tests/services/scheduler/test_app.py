@@ -82,7 +82,7 @@ async def test_a_look_that_failed_begins_the_contact_anew(
     """What happened meanwhile is not known, and every lease may look overdue."""
     contact = Contact(lease_seconds=0, clock=time.monotonic)
     scheduler = Scheduler(Means(cluster.queue, Settings(), Metrics(SCHEDULER), contact))
-    contact.answered(0, "primary")
+    contact.answered(0, "primary", time.monotonic())
 
     async def promote(shard: int) -> Promoted:
         raise Unavailable(f"shard {shard} is away")

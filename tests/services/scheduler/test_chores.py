@@ -106,7 +106,7 @@ async def test_nothing_is_taken_back_before_a_whole_lease_of_contact(
 ) -> None:
     """After an outage every lease looks overdue, and each living sender needs the time to renew its own."""
     message_id = await lose_lease(cluster, begun=False)
-    means.contact.answered(0, "primary")
+    means.contact.answered(0, "primary", 0.0)
     clock.now = means.settings.sender.lease_seconds - 0.001
 
     wish = await chores.reap(means, 0)
@@ -120,7 +120,7 @@ async def test_a_lease_that_ran_out_is_taken_back(
     begun: bool, state: State, means: Means, cluster: Cluster, clock: Clock, journal: Journal
 ) -> None:
     message_id = await lose_lease(cluster, begun=begun)
-    means.contact.answered(0, "primary")
+    means.contact.answered(0, "primary", 0.0)
     clock.now = means.settings.sender.lease_seconds
 
     wish = await chores.reap(means, 0)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.sender.courier import Courier
 from services.sender.dispatcher import Dispatcher
 from services.sender.provider_actor import ProviderActor
 from services.sender.settler import Settler
@@ -47,12 +48,12 @@ def crash_once(monkeypatch: pytest.MonkeyPatch, owner: type, method: str, when: 
     ("owner", "method", "actor"),
     [
         (Dispatcher, "_turn", "dispatcher"),
-        (Dispatcher, "_route", "dispatcher"),
-        (Dispatcher, "_send", "dispatcher"),
+        (Courier, "route", "dispatcher"),
+        (Courier, "_send", "dispatcher"),
         (ProviderActor, "_begin", "provider relay"),
         (ProviderActor, "_launch", "provider relay"),
         (ProviderActor, "_wish", "provider relay"),
-        (Settler, "_write", "settler"),
+        (Settler, "_write_shard", "settler"),
         (Settler, "_report", "settler"),
     ],
 )
@@ -101,7 +102,7 @@ async def test_a_defect_after_an_attempt_costs_that_message_alone(
     monkeypatch: pytest.MonkeyPatch, cluster: Cluster, smtp: SmtpServer, journal: Journal
 ) -> None:
     """Its lease runs out, and it is taken for what it is: begun, and its end unknown."""
-    crash_once(monkeypatch, Dispatcher, "tried", when=2)
+    crash_once(monkeypatch, Courier, "tried", when=2)
     await cluster.scheduler()
     await cluster.sender(relay(smtp, concurrency=3))
 

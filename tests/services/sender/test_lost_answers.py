@@ -71,7 +71,7 @@ async def test_one_lost_answer_does_no_harm(
     ("script", "complaint"),
     [
         ("lease", {"event": "chore_failed", "chore": "lease"}),
-        ("begin", {"event": "settle_failed"}),
+        ("begin", {"event": "chore_failed", "chore": "begin"}),
         ("settle", {"event": "settle_failed"}),
     ],
 )

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from services.frontend.cluster import Cluster, cluster_of
 from services.frontend.views import View
 from shared.domain.message import Waiting
@@ -74,7 +76,7 @@ def test_what_senders_count_by_themselves_is_added() -> None:
 
 def test_instants_are_shown_as_text_wherever_they_stand() -> None:
     told = row(
-        available_at=NOW,
+        available_at=NOW + 1,
         breaker={"opened_at": NOW, "next_probe_at": None},
         limits={"quotas": [{"used": NOW, "frees_at": NOW}]},
         paused={"until": NOW},
@@ -82,7 +84,7 @@ def test_instants_are_shown_as_text_wherever_they_stand() -> None:
     shown = only(cluster_of([sender("a", told)]))
     text = "2026-11-24T11:02:07.114Z"
 
-    assert shown["available_at"] == text
+    assert shown["available_at"] == "2026-11-24T11:02:07.115Z"
     assert shown["breaker"] == {"opened_at": text, "next_probe_at": None}
     assert shown["limits"] == {"quotas": [{"used": NOW, "frees_at": text}]}
     assert shown["paused"] == {"until": text}
@@ -119,7 +121,16 @@ def test_a_pool_whose_providers_are_all_paused_is_paused() -> None:
 def test_a_pool_waits_for_the_first_provider_that_comes_back() -> None:
     rows = [row(name, available=False, state="throttled", available_at=at) for name, at in (("x", 9), ("y", 7))]
 
-    assert cluster_of([sender("a", *rows)]).waiting("default") == Waiting("rate_limited", 7)
+    assert cluster_of([sender("a", *rows, at=6)]).waiting("default") == Waiting("rate_limited", 7)
+
+
+@pytest.mark.parametrize(("told_at", "shown"), [(6, "1970-01-01T00:00:00.007Z"), (7, None), (8, None)])
+def test_an_instant_that_has_passed_since_is_not_shown(told_at: int, shown: str | None) -> None:
+    rows = [row("x", available=False, state="open", available_at=7)]
+    census = cluster_of([sender("a", *rows, at=5), Process("frontend", "b", told_at, {})])
+
+    assert only(census)["available_at"] == shown
+    assert census.waiting("default") == Waiting("no_provider_available", None if shown is None else 7)
 
 
 def test_providers_in_different_trouble_are_just_not_available() -> None:

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.frontend.problems import refused_message
-from services.frontend.query import ListQuery, read_list_query
+from services.frontend.query import BadCursor, ListQuery, _binding, decode_cursor, read_list_query
 from services.frontend.schema import Batch, BatchSchema, ChangeSchema, MoveSchema, read_selection
 from shared.domain.codec import decode, encode
 from shared.domain.message import Submission
+from shared.domain.states import DEAD
 from tests.unit.frontend.bodies import NOW, RULES, SCHEMA, refuse, submit
 
 #: Bodies are large: half the usual number of them keeps these tests as quick as the others.
@@ -38,7 +39,9 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 TIMES = st.sampled_from(["2026-12-01T09:00:00Z", "2026-12-01T09:00:00.5+01:00", "1999-01-01T00:00:00-07:00"])
 FILE = st.fixed_dictionaries(
     {
-        "filename": st.text(LETTERS, min_size=1, max_size=50).filter(lambda name: not {"/", "\\"} & set(name)),
+        "filename": st.text(LETTERS, min_size=1, max_size=50).filter(
+            lambda name: not {"/", "\\"} & set(name) and name not in {".", ".."}
+        ),
         "content": st.binary(max_size=100).map(base64.b64encode).map(bytes.decode),
     },
     optional={
@@ -139,6 +142,19 @@ def test_an_item_of_a_batch_without_defaults_fares_as_by_itself(messages: list[A
         else:
             assert isinstance(item, tuple)
             assert [f"#/messages/{index}{fault.where[1:]}" for fault in alone] == [fault.where for fault in item]
+
+
+@given(
+    st.tuples(st.just(_binding(DEAD)) | JSON, JSON, JSON).map(list) | JSON,
+)
+def test_whatever_a_cursor_holds_it_leads_to_a_whole_number_and_a_text_or_is_refused(value: object) -> None:
+    cursor = base64.urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=")
+
+    try:
+        position = decode_cursor(cursor, DEAD)
+    except BadCursor:
+        return
+    assert (type(position.finished_at), type(position.id)) == (int, str)
 
 
 @FEW

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+import orjson
 import pytest
 
 from services.frontend.query import ListQuery, encode_cursor, read_list_query, refuse_parameters
@@ -9,6 +12,12 @@ from tests.unit.frontend.bodies import places
 
 POSITION = Position(1_796_112_000_000, "msg_01kas3v7q2f8x4m9d0w5t6y1zc03")
 CURSOR = encode_cursor(POSITION, DEAD)
+BINDING = orjson.loads(urlsafe_b64decode(CURSOR + "=="))[0]
+
+
+def cursor_of(value: object) -> str:
+    """Return a cursor that holds any value."""
+    return urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=")
 
 
 @pytest.mark.parametrize(
@@ -48,6 +57,10 @@ def test_a_list_is_asked_for_by_state_limit_and_cursor(parameters: list[tuple[st
         ([("cursor", "ü")], "?cursor"),
         ([("cursor", "x" * 513)], "?cursor"),
         ([("cursor", "bnVsbA")], "?cursor"),
+        ([("cursor", cursor_of([BINDING, True, "x"]))], "?cursor"),
+        ([("cursor", cursor_of([BINDING, 1.0, "x"]))], "?cursor"),
+        ([("cursor", cursor_of([BINDING, -1, "x"]))], "?cursor"),
+        ([("cursor", cursor_of([BINDING, 1 << 53, "x"]))], "?cursor"),
         ([("cursor", CURSOR[:-4])], "?cursor"),
         ([("cursor", CURSOR), ("cursor", CURSOR)], "?cursor"),
         ([("tag", "receipt")], "?tag"),

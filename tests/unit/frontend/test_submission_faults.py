@@ -13,6 +13,9 @@ from tests.unit.frontend.bodies import NOW, attachment, body, places, refuse, sc
 MEBIBYTE = 1 << 20
 ADDRESSES = [f"ada{number}@example.org" for number in range(51)]
 
+FILENAME = "#/attachments/0/filename"
+TURNED = ("forbidden_character", FILENAME)
+
 FAULTS: list[tuple[str, Any, str, str]] = [
     # The body as a whole
     ("a list", [], "wrong_type", "#"),
@@ -121,6 +124,14 @@ FAULTS: list[tuple[str, Any, str, str]] = [
         "forbidden_character",
         "#/attachments/0/filename",
     ),
+    *(
+        (f"a folder {name}", body(attachments=[attachment(filename=name)]), "invalid_filename", FILENAME)
+        for name in (".", "..")
+    ),
+    *(
+        (f"U+{ord(letter):04X} in a file name", body(attachments=[attachment(filename=f"a{letter}gpj.exe")]), *TURNED)
+        for letter in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    ),
     ("a long file name", body(attachments=[attachment(filename="x" * 256)]), "too_long", "#/attachments/0/filename"),
     (
         "an attachment without content",
@@ -225,6 +236,10 @@ FAULTS: list[tuple[str, Any, str, str]] = [
     ("an empty key in quotes", body(idempotency_key='""'), "missing", "#/idempotency_key"),
     ("a key with a space", body(idempotency_key="order 1042"), "forbidden_character", "#/idempotency_key"),
     ("a key that is not ASCII", body(idempotency_key="größe"), "forbidden_character", "#/idempotency_key"),
+    ("text behind a key's quotes", body(idempotency_key='"a";b="c"'), "bad_quotes", "#/idempotency_key"),
+    ("a key in quotes that do not end", body(idempotency_key='"a'), "bad_quotes", "#/idempotency_key"),
+    ("a key in quotes with quotes inside", body(idempotency_key='"a"b"'), "bad_quotes", "#/idempotency_key"),
+    ("a key that is a quote", body(idempotency_key='"'), "bad_quotes", "#/idempotency_key"),
     ("a long key", body(idempotency_key="x" * 256), "too_long", "#/idempotency_key"),
     ("a number as key", body(idempotency_key=1042), "wrong_type", "#/idempotency_key"),
 ]
@@ -283,6 +298,13 @@ def test_of_many_unknown_fields_the_first_twenty_are_named() -> None:
 
     assert len(faults) == 21
     assert faults[-1].detail == "There are 80 more fields that do not exist"
+
+
+@pytest.mark.parametrize(
+    ("name", "pointer"), [("x" * 255, f"#/headers/{'x' * 255}"), ("x" * 256, "#/headers"), ("~" * 255, "")]
+)
+def test_a_pointer_is_whole_or_points_at_what_holds_the_name(name: str, pointer: str) -> None:
+    assert [fault.where for fault in refuse(body(headers={name: "a"}))] == [pointer or f"#/headers/{'~0' * 255}"]
 
 
 def test_a_name_of_a_megabyte_is_not_sent_back() -> None:

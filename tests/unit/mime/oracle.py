@@ -16,6 +16,7 @@ from typing import Final, cast
 
 from shared.domain.message import Address, Attachment, Envelope
 from shared.mime.addresses import wire_address
+from shared.mime.headers import find_forbidden
 
 _HARD_LINE: Final = 998
 
@@ -46,6 +47,7 @@ def assert_faithful(
             assert read_header(name, written) == value, name
     assert parsedate_to_datetime(message["Date"]) == datetime.fromtimestamp(date // 1000, UTC)
     assert_same_tree(message, expected_tree(envelope))
+    assert_parts_hold_no_control(message)
     return message
 
 
@@ -129,6 +131,15 @@ def expected_tree(envelope: Envelope) -> Tree:
     if len(bodies) > 1:
         bodies = [("multipart/alternative", bodies)]
     return ("multipart/mixed", bodies + list(map(_leaf, files))) if files else bodies[0]
+
+
+def assert_parts_hold_no_control(message: EmailMessage) -> None:
+    """Assert that no header of a part says a control character or a line break, however it is decoded."""
+    for part in message.walk():
+        for name, value in part.items():
+            if name.lower().startswith("content-"):
+                said = [str(value), *getattr(value, "params", {}).values()]
+                assert all(find_forbidden(text) is None for text in said), (name, said)
 
 
 def with_line_ends(text: str) -> str:

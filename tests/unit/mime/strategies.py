@@ -7,7 +7,7 @@ from typing import Final
 from hypothesis import strategies as st
 
 from shared.domain.message import Address, Attachment, Envelope
-from shared.mime.headers import is_header_name, is_reserved
+from shared.mime.headers import is_content_id, is_header_name, is_media_type, is_reserved
 
 # What is likely to break a header: encoded words, quotes, commas, runs of spaces, long words.
 _TROUBLE: Final = st.sampled_from(
@@ -90,9 +90,35 @@ def filenames() -> st.SearchStrategy[str]:
     return st.one_of(st.text(letters, min_size=1, max_size=255), plain, st.sampled_from(["receipt.pdf", "履歴書.docx"]))
 
 
+# Wider than what is taken: `is_media_type` and `is_content_id` have to sort them out.
+_TYPE_NAME: Final = st.text("aZ9!#$&^_.+-", min_size=1, max_size=8)
+_QUOTED: Final = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=20)
+_PARAMETER: Final = st.builds(
+    "{}={}".format,
+    _TYPE_NAME,
+    st.text("aZ9!#$%&'*+.^_`{|}~-", min_size=1, max_size=8)
+    | st.lists(_QUOTED | _TROUBLE, max_size=3).map("".join).map('"{}"'.format),
+)
+
+
+def media_types() -> st.SearchStrategy[str]:
+    """Media types with parameters, of every character that one may hold."""
+    return (
+        st.builds("{}/{}".format, _TYPE_NAME, _TYPE_NAME)
+        .flatmap(lambda name: st.lists(_PARAMETER, max_size=2).map(lambda parameters: "; ".join([name, *parameters])))
+        .filter(is_media_type)
+    )
+
+
+def content_ids() -> st.SearchStrategy[str]:
+    """Content ids of every character that one may hold."""
+    visible = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=20)
+    return (_TROUBLE | st.builds("{}{}{}".format, visible, _TROUBLE, visible)).filter(is_content_id)
+
+
 def attachments() -> st.SearchStrategy[Attachment]:
     """Files of some bytes, a few of them images that html may refer to."""
-    media_types = st.sampled_from(
+    common_types = st.sampled_from(
         [
             "application/pdf",
             "image/png",
@@ -103,15 +129,15 @@ def attachments() -> st.SearchStrategy[Attachment]:
             "multipart/mixed",
         ]
     )
-    content_ids = st.none() | st.from_regex(r"[a-z0-9.]{1,20}(@[a-z]{1,9})?", fullmatch=True)
+    common_ids = st.none() | st.from_regex(r"[a-z0-9.]{1,20}(@[a-z]{1,9})?", fullmatch=True)
     return st.builds(
         lambda filename, media_type, content, content_id, disposition: Attachment(
             filename, media_type, len(content), content, content_id, disposition
         ),
         filenames(),
-        media_types,
+        common_types | media_types(),
         st.binary(max_size=300),
-        content_ids,
+        common_ids | content_ids(),
         st.sampled_from(["attachment", "inline"]),
     )
 

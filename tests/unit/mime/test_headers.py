@@ -125,6 +125,8 @@ def test_media_types_are_recognised(text: str) -> None:
         "ä/b",
         "a/" + "b" * 300,
         "a/b; c=d e",
+        'application/pdf; name="=?utf-8?q?x=0ABcc=3A_evil=40x.y?="',
+        'application/pdf; name="x =?utf-8?b?Cg==?="',
     ],
 )
 def test_other_texts_are_no_media_types(text: str) -> None:
@@ -136,6 +138,8 @@ def test_content_ids_are_recognised(text: str) -> None:
     assert is_content_id(text)
 
 
-@pytest.mark.parametrize("text", ["", "a b", "<logo>", "a\r\nb", "ü", "x" * 129, "a(b)"])
+@pytest.mark.parametrize(
+    "text", ["", "a b", "<logo>", "a\r\nb", "ü", "x" * 129, "a(b)", "=?utf-8?q?x=0ABcc=3A_evil=40x.y?="]
+)
 def test_other_texts_are_no_content_ids(text: str) -> None:
     assert not is_content_id(text)

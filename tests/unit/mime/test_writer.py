@@ -139,11 +139,22 @@ def test_no_text_begins_a_header_even_if_it_was_not_validated(field: str, text: 
         {"sender": Address("a@x.example>\r\nBcc: <evil@x.y")},
         {"sender": Address("a@x.example, evil@x.y")},
         {"sender": Address("ada")},
+        {"sender": Address("=?utf-8?q?a=0ABcc=3A?=@x.example")},
     ],
 )
 def test_names_and_addresses_that_were_not_validated_are_not_written(changes: dict[str, Any]) -> None:
     with pytest.raises(Unwritable):
         render(replace(_SIMPLE, **changes), **_ARGUMENTS)
+
+
+def test_a_media_type_and_a_content_id_that_were_not_validated_are_not_written() -> None:
+    file = _png(content_id=_INJECTION)
+
+    raw = render(
+        replace(_SIMPLE, attachments=(replace(file, content_type=f'image/png; name="{_INJECTION}"'),)), **_ARGUMENTS
+    )
+
+    assert _INJECTION.encode() not in raw
 
 
 def test_a_message_id_cannot_hold_a_header() -> None:

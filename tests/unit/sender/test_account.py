@@ -88,6 +88,18 @@ def test_an_empty_bucket_is_left_until_the_next_token_is_there() -> None:
     assert account.wanted_tokens(NOW + 0.251, 250) == 10
 
 
+def test_a_critical_message_does_not_wait_for_a_token_because_others_must() -> None:
+    """What is left in the bucket is kept for it."""
+    account = account_of(rate_per_second=100)
+    account.take_tokens(drawn(0, next_in_ms=250), NOW)
+    first = account.wanted_tokens(NOW, 250, urgent=True)
+    account.take_tokens(drawn(0, next_in_ms=100), NOW, urgent=True)
+
+    assert first == 10
+    assert account.wanted_tokens(NOW + 0.099, 250, urgent=True) == 0
+    assert account.wanted_tokens(NOW + 0.101, 250, urgent=True) == 10
+
+
 def test_tokens_that_were_not_used_for_a_second_are_given_up() -> None:
     """Kept longer, they would add up to a burst that nobody allowed."""
     account = account_of(rate_per_second=100)

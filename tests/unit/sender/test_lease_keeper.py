@@ -30,10 +30,6 @@ class Register(Leases):
         return [lease.id not in self.gone for lease in leases]
 
 
-def held(*deliveries: Delivery) -> dict[str, Delivery]:
-    return {delivery.lease.id: delivery for delivery in deliveries}
-
-
 def ends_in(seconds: float, number: int = 0, shard: int = 0) -> Delivery:
     """Return a delivery whose lease ends in so many seconds."""
     return delivery_of(number, until=time.monotonic() + seconds, shard=shard)
@@ -45,7 +41,7 @@ def ends_in(seconds: float, number: int = 0, shard: int = 0) -> Delivery:
 async def test_a_lease_is_renewed_once_a_third_of_it_has_passed(left: float, is_renewed: bool) -> None:
     delivery, before = ends_in(left), time.monotonic()
 
-    await lease_keeper.renew(Register(), held(delivery))
+    await lease_keeper.renew(Register(), [delivery])
 
     assert (delivery.until >= before + LEASE_SECONDS) is is_renewed
 
@@ -54,7 +50,7 @@ async def test_a_lease_that_was_taken_is_known_to_be_lost() -> None:
     taken, kept = ends_in(10, 1), ends_in(10, 2)
     until = taken.until
 
-    await lease_keeper.renew(Register(gone=[taken.lease.id]), held(taken, kept))
+    await lease_keeper.renew(Register(gone=[taken.lease.id]), [taken, kept])
 
     assert (taken.is_lost, taken.until) == (True, until)
     assert not kept.is_lost
@@ -64,7 +60,7 @@ async def test_a_lost_lease_is_not_asked_for_again() -> None:
     delivery, register = ends_in(10), Register()
     delivery.is_lost = True
 
-    await lease_keeper.renew(register, held(delivery))
+    await lease_keeper.renew(register, [delivery])
 
     assert register.calls == []
 
@@ -72,7 +68,7 @@ async def test_a_lost_lease_is_not_asked_for_again() -> None:
 async def test_each_shard_is_asked_once() -> None:
     register = Register()
 
-    await lease_keeper.renew(register, held(*(ends_in(10, number, number % 2) for number in range(6))))
+    await lease_keeper.renew(register, [ends_in(10, number, number % 2) for number in range(6)])
 
     assert sorted(register.calls) == [(0, 3), (1, 3)]
 
@@ -80,7 +76,7 @@ async def test_each_shard_is_asked_once() -> None:
 async def test_no_call_carries_more_than_is_good() -> None:
     register = Register()
 
-    await lease_keeper.renew(register, held(*(ends_in(10, number) for number in range(600))))
+    await lease_keeper.renew(register, [ends_in(10, number) for number in range(600)])
 
     assert register.calls == [(0, 250), (0, 250), (0, 100)]
 
@@ -89,7 +85,7 @@ async def test_a_shard_that_is_away_keeps_no_other_from_being_renewed() -> None:
     away, here = ends_in(10, 1, shard=0), ends_in(10, 2, shard=1)
     until = away.until
 
-    await lease_keeper.renew(Register(away=[0]), held(away, here))
+    await lease_keeper.renew(Register(away=[0]), [away, here])
 
     assert (away.until, away.is_lost) == (until, False)
     assert here.until > until

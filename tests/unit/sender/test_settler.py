@@ -170,7 +170,7 @@ async def test_what_was_not_written_when_the_settler_crashed_is_written_by_the_n
     desk.settler.mailbox.put(item)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(desk.settler, "_done", _raise)
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(ExceptionGroup):
             await desk.settler.act()
 
     acting = asyncio.ensure_future(desk.settler.act())

@@ -5,7 +5,6 @@ import pytest
 from services.sender.works import Works
 from shared.domain.message import Priority
 from shared.queue.leases import Work
-from tests.unit.sender.leases import lease_of
 
 BULK = Work("default", Priority.BULK, 1_000)
 CRITICAL = Work("alerts", Priority.CRITICAL, 2_000)
@@ -79,4 +78,4 @@ def test_a_humbler_message_of_the_same_pool_could_be_the_probe(waiting: list[Wor
     works = Works(2)
     works.learned(1, waiting)
 
-    assert works.has_humbler("default", lease_of(priority=Priority.HIGH)) is has_humbler
+    assert works.has_humbler("default", Priority.HIGH) is has_humbler
