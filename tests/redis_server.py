@@ -9,9 +9,11 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from reliable_email.embedded import server_command
 
@@ -47,11 +49,13 @@ class RedisServer:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def __enter__(self) -> RedisServer:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.kill()
 
     def start(self) -> None:
@@ -75,7 +79,7 @@ class RedisServer:
 
     def command(self, *words: Any) -> Any:
         """Run one command on a connection of its own."""
-        with redis.Redis(port=self.port, socket_timeout=5, retry=None) as client:
+        with redis.Redis(port=self.port, socket_timeout=5, retry=Retry(NoBackoff(), 0)) as client:
             return client.execute_command(*words)
 
     def freeze(self) -> None:
@@ -109,7 +113,7 @@ class RedisCluster:
     def url(self) -> str:
         return "redis-cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in self.primaries)
 
-    def __enter__(self) -> RedisCluster:
+    def __enter__(self) -> Self:
         for server in self.servers:
             server.start()
         share = 16_384 // len(self.primaries)
@@ -126,7 +130,9 @@ class RedisCluster:
         self._until(lambda server: "cluster_state:ok" in self._info(server))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for server in self.servers:
             server.kill()
 

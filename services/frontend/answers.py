@@ -12,13 +12,14 @@ from aiohttp import web
 
 from services.frontend.commit import ANSWER_SECONDS
 from services.frontend.problems import Problem, problem
-from shared.domain.errors import AnswerLost, QueueError, ReliableEmailError, ScriptDefect, Unavailable
+from shared.domain.errors import AnswerLost, QueueError, ReliableEmailError, ScriptDefect
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 
 _JSON: Final = {"Content-Type": "application/json"}
 #: What a client is told of a submission that the store did not take.
 NOT_STORED: Final = "The store cannot be reached, is full, or did not confirm in time. Nothing was stored."
+_NOTHING_DONE: Final = "The store of messages cannot be reached, or did not answer in time. Nothing was done."
 _UNKNOWN_EFFECT: Final = "It is not known whether this took effect. The same request again does no harm."
 
 
@@ -41,14 +42,15 @@ def problem_answer(reason: Problem, instance: str, request_id: str) -> web.Respo
     return web.Response(body=reason.to_bytes(instance, request_id), status=reason.status, headers=reason.headers)
 
 
-def problem_of(error: QueueError, *, reads: bool = False) -> Problem:
+def problem_of(error: QueueError, *, reads: bool) -> Problem:
     """Return what a client is told of a call to the queue that failed; where Redis stands is not its business.
 
-    `reads` says that the call only looked: then nothing was done, whether its answer came or not.
+    `reads` says that the request only looked: then nothing was done. Of an action that is not certain
+    even where this call never left: it may have been the second one, or one of several shards.
     """
     if isinstance(error, ScriptDefect):
         return problem("internal")
-    return problem("unavailable", _UNKNOWN_EFFECT if isinstance(error, AnswerLost) and not reads else "")
+    return problem("unavailable", _NOTHING_DONE if reads else _UNKNOWN_EFFECT)
 
 
 @asynccontextmanager
@@ -63,4 +65,4 @@ async def in_time() -> AsyncIterator[None]:
 
 def unavailable() -> Declined:
     """Return the refusal of a request that cannot be served now; nothing was tried."""
-    return Declined(problem_of(Unavailable("not tried")))
+    return Declined(problem("unavailable", _NOTHING_DONE))

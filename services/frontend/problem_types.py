@@ -215,7 +215,7 @@ _ALL: Final = (
         503,
         "The service cannot do this now",
         "The store of messages cannot be reached, is full or too slow, or too much is asked at once. "
-        "Nothing was done, unless `detail` says that this is not known.",
+        "Nothing was done; where that is not certain, `detail` says so.",
         "Wait as long as `Retry-After` says and send the same request again.",
         retryable=True,
         retry_after_seconds=2,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import http_exceptions as http
 from aiohttp import web
@@ -54,6 +54,17 @@ def _sentence(error: BaseException | None) -> str:
 class _Protocol(web.RequestHandler):
     """A connection that answers with a problem even where no request could be read from it."""
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to read requests, or close where there are too many connections.
+
+        That happens without a word: an answer would cost what is short, and whoever is not
+        answered tries again.
+        """
+        if isinstance(self._manager, _Server) and self._manager.is_full:
+            cast("asyncio.Transport", transport).abort()
+            return
+        super().connection_made(transport)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -86,11 +97,9 @@ class _Unrouted(web.Response):
 
 
 class _Server(web.Server):
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        super().connection_made(handler, transport)
-        if len(self._connections) > _CONNECTIONS:
-            # Without a word: whoever cannot connect tries again, and to answer would cost what is short.
-            transport.abort()
+    @property
+    def is_full(self) -> bool:
+        return len(self._connections) >= _CONNECTIONS
 
     def __call__(self) -> web.RequestHandler:
         options = {name: value for name, value in _OPTIONS.items() if name != "handler_cancellation"}

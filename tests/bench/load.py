@@ -64,7 +64,10 @@ class Client(asyncio.Protocol):
 
 async def run(port: int, connections: int, seconds: float, path: str, body: bytes) -> dict[str, object]:
     """Send for a while and return what came of it."""
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     request = head.encode() + body
     latencies: list[float] = []
     statuses: Counter[bytes] = Counter()

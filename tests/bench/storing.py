@@ -92,21 +92,20 @@ def _used(here: Installation) -> int:
 
 def _length() -> list[Row]:
     """Compare each script at 200,000 queued with the same at 2,000."""
-    found = []
     with Installation("") as long, Installation("") as short:
         asyncio.run(_fill_both(long, short))
-        for name in ("submit", "lease", "promote"):
-            found.append(
-                compare(
-                    f"{name} at 200,000 queued",
-                    "messages/s",
-                    lambda name=name: asyncio.run(_speed(long, name)),  # type: ignore[misc]
-                    lambda name=name: asyncio.run(_speed(short, name)),  # type: ignore[misc]
-                    bar=0.75,
-                    note="reference: the same at 2,000",
-                )
-            )
-    return found
+        return [_compare_lengths(name, long, short) for name in _SPEEDS]
+
+
+def _compare_lengths(name: str, long: Installation, short: Installation) -> Row:
+    return compare(
+        f"{name} at 200,000 queued",
+        "messages/s",
+        lambda: asyncio.run(_speed(long, name)),
+        lambda: asyncio.run(_speed(short, name)),
+        bar=0.75,
+        note="reference: the same at 2,000",
+    )
 
 
 async def _fill_both(long: Installation, short: Installation) -> None:

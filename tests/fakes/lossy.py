@@ -76,8 +76,8 @@ class LossyProxy:
         task.add_done_callback(self._tasks.discard)
         try:
             their_reader, their_writer = await asyncio.open_connection("127.0.0.1", self._to_port)
-        except OSError:
-            writer.close()
+        except (OSError, asyncio.CancelledError):
+            writer.transport.abort()
             return
         is_lost = asyncio.Event()
         ways = [

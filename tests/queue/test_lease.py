@@ -205,6 +205,13 @@ async def test_a_lease_is_no_event(scenario: Scenario) -> None:
     assert len((await scenario.view(lease.id)).events) == 1
 
 
+async def test_a_look_shows_the_work_and_takes_nothing(scenario: Scenario) -> None:
+    await scenario.submit(priority=Priority.HIGH)
+    before, writes = await scenario.keyspace(), await scenario.writes()
+    assert await scenario.queue.leases.look(0) == (Work("default", Priority.HIGH, START),)
+    assert (await scenario.keyspace(), await scenario.writes()) == (before, writes)
+
+
 # The same call again
 
 
@@ -292,15 +299,17 @@ async def test_a_call_whose_answer_was_lost_is_made_again_by_the_next(
     message_id = await scenario.submit()
     run = Core.run
 
-    async def run_and_lose(core: Core, *arguments: Any) -> None:
-        await run(core, *arguments)
+    async def run_and_lose(core: Core, *arguments: Any, **more: Any) -> None:
+        await run(core, *arguments, **more)
         raise AnswerLost
 
     with monkeypatch.context() as broken:
         broken.setattr(Core, "run", run_and_lose)
         with pytest.raises(AnswerLost):
             await scenario.lease()
+    assert scenario.queue.leases.is_owed_an_answer(0)
     assert [lease.id for lease in await scenario.lease(priority=Priority.BULK)] == [message_id]
+    assert not scenario.queue.leases.is_owed_an_answer(0)
     assert await scenario.lease() == []
 
 
@@ -308,7 +317,7 @@ async def test_a_call_that_was_refused_is_not_made_again(scenario: Scenario, mon
     bulk = await scenario.submit(priority=Priority.BULK)
     await scenario.submit()
 
-    async def refuse(_: Core, *_arguments: Any) -> None:
+    async def refuse(_: Core, *_arguments: Any, **_more: Any) -> None:
         raise Unavailable
 
     with monkeypatch.context() as broken:

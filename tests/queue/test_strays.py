@@ -23,8 +23,6 @@ async def test_in_a_flow(scenario: Scenario) -> None:
 
 async def test_alone_in_a_flow(scenario: Scenario) -> None:
     await stray(scenario, "ready:default:normal")
-    await stray(scenario, "work")
-    await scenario.redis("ZREM", f"{scenario.tag}:work", STRAY)
     await scenario.redis("ZADD", f"{scenario.tag}:work", 1, "default:normal")
     assert await scenario.lease() == []
     assert await scenario.members("work") == {}

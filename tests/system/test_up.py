@@ -21,8 +21,6 @@ from typing import Any
 import psutil
 import pytest
 
-from shared.runtime.events import EVENTS
-
 SECONDS = 30.0
 MESSAGE = {"from": "you@example.com", "to": "ada@example.org", "subject": "Hello", "text": "It works."}
 
@@ -160,7 +158,6 @@ def test_the_first_screen_tells_where_everything_is(start: Start) -> None:
     )
 
 
-@pytest.mark.skipif("message_finished" not in EVENTS, reason="senders do not tell of each mail yet")
 def test_each_mail_is_a_line_with_its_file_and_no_address(start: Start) -> None:
     up = start().ready()
     message_id = up.submit()

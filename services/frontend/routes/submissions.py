@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from services.frontend.answers import NOT_STORED, REQUEST_ID, Declined, answer, problem_of
+from services.frontend.answers import NOT_STORED, REQUEST_ID, Declined, answer
 from services.frontend.bodies import judged, receive
 from services.frontend.commit import Committed
 from services.frontend.means import Means
@@ -128,7 +128,7 @@ class Submissions:
             return problem(_REFUSALS[result], NOT_STORED if result is Refusal.PIECES_LOST else "")
         if isinstance(result, AnswerLost):
             return problem("acceptance_unknown", message_id=message_id)
-        return problem_of(result) if isinstance(result, ScriptDefect) else problem("unavailable", NOT_STORED)
+        return problem("internal") if isinstance(result, ScriptDefect) else problem("unavailable", NOT_STORED)
 
 
 def _item_view(result: Acceptance | Problem) -> View:

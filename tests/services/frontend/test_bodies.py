@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import re
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from services.frontend import bodies
+from services.frontend import bodies, server
 from shared.settings.model import LimitsSettings
 from tests.services.frontend.running import JSON, Running, Start, eventually, message
 
@@ -180,6 +181,83 @@ async def test_requests_in_one_go_are_answered_in_their_order(frontend: Running)
     answer = await frontend.raw(one + one + last)
 
     assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"202", b"202", b"200"]
+
+
+async def half_a_body(frontend: Running, size: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Send so many bytes of a body of one more, after the frontend has said that it reads them."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", frontend.port)
+    writer.write(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % (size + 1))
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b" " * size)
+    return reader, writer
+
+
+async def test_beyond_the_memory_for_all_bodies_a_body_is_refused(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "_IN_FLIGHT_BYTES", 1_000)
+    frontend = await start()
+    _, first = await half_a_body(frontend, 600)
+    _, second = await half_a_body(frontend, 200)
+
+    async def is_refused() -> bool:
+        # The bytes of the two are there once a third of 201 finds no place.
+        return (await frontend.post("/v1/messages", b" " * 201)).status == 503
+
+    await eventually(is_refused)
+    answer = await frontend.post("/v1/messages", b" " * 201)
+    assert (answer.code, answer.headers["Retry-After"], answer.headers["Connection"]) == ("unavailable", "2", "close")
+    assert "Nothing was done" in answer.body["detail"]
+    assert (await frontend.submit()).status == 202  # a smaller one finds its place
+    first.close()
+    second.close()
+
+
+async def test_a_body_that_comes_in_pieces_is_refused_with_the_piece_that_is_too_much(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "_IN_FLIGHT_BYTES", 1_000)
+    frontend = await start()
+    reader, writer = await half_a_body(frontend, 1_001)
+
+    assert (await reader.readline()).startswith(b"HTTP/1.1 503")
+    writer.close()
+
+
+@pytest.mark.parametrize("ends", ["answered", "refused", "broken off"])
+async def test_the_memory_of_a_body_is_given_back_when_its_request_is_over(
+    start: Start, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    monkeypatch.setattr(bodies, "_IN_FLIGHT_BYTES", len(BODY))
+    frontend = await start()
+    if ends == "broken off":
+        _, writer = await half_a_body(frontend, len(BODY))
+        writer.close()
+    else:
+        await frontend.post("/v1/messages", BODY if ends == "answered" else b"[]")
+
+    async def is_taken() -> bool:
+        return (await frontend.post("/v1/messages", BODY)).status == 202
+
+    await eventually(is_taken)
+
+
+async def test_no_more_connections_are_kept_than_there_is_memory_for(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_CONNECTIONS", 2)
+    frontend = await start()
+    _, writer = await asyncio.open_connection("127.0.0.1", frontend.port)
+
+    async def is_served() -> bool:
+        with contextlib.suppress(ConnectionError):
+            return bool(await frontend.raw(b"GET /v1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+        return False
+
+    assert (await frontend.get("/v1")).status == 200  # over the connection that the client has kept
+    assert not await is_served()
+    writer.close()
+    await eventually(is_served)
 
 
 async def test_a_whole_body_of_25_mib_is_read(frontend: Running) -> None:

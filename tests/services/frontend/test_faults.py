@@ -81,6 +81,19 @@ async def test_while_redis_is_frozen_everything_is_answered_in_time(own_valkey: 
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in given)
 
 
+async def test_each_refusal_says_what_it_means_for_what_was_asked(own_valkey: RedisServer, start: Start) -> None:
+    frontend = await start(url=own_valkey.url)
+    message_id = await frontend.accepted()
+
+    own_valkey.kill()
+    given = await every_call(frontend, message_id)
+
+    submissions, reads = given[:1], [given[2], given[3], given[10], given[12]]
+    actions = [*given[4:10], given[11]]
+    for some, words in ((submissions, "Nothing was stored"), (reads, "Nothing was done"), (actions, "not known")):
+        assert [answer.body["detail"] for answer in some if words not in answer.body["detail"]] == []
+
+
 async def test_calls_that_together_take_too_long_are_given_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     frontend = await start()
     message_id = await frontend.accepted()
@@ -251,6 +264,7 @@ async def test_until_redis_was_there_everything_is_answered_with_503(own_valkey:
 
     for answer in (await frontend.submit(), await frontend.get("/v1"), await frontend.get("/v1/messages/x")):
         assert (answer.status, answer.code) == (503, "unavailable")
+        assert "Nothing was done" in answer.body["detail"]
         assert int(answer.headers["Retry-After"]) > 0
     assert ((await frontend.get("/readyz")).status, (await frontend.get("/healthz")).status) == (503, 200)
 

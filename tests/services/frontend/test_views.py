@@ -13,7 +13,7 @@ from shared.settings.model import LimitsSettings, ProviderSettings, default_prov
 from tests.queue.scenario import HOUR
 from tests.services.frontend.running import Running, Start, eventually
 
-NOW = 1_795_518_127_114
+LATER = 4_102_444_800_000  # the year 2100: what a provider waits for is shown until it has come
 
 
 def row(name: str, **fields: Any) -> dict[str, Any]:
@@ -124,14 +124,14 @@ async def test_a_message_whose_providers_are_all_down_says_until_when(frontend: 
     await tell(
         frontend,
         "one",
-        row("a", available=False, state="open", available_at=NOW + HOUR),
-        row("b", available=False, state="misconfigured", available_at=NOW),
+        row("a", available=False, state="open", available_at=LATER + HOUR),
+        row("b", available=False, state="misconfigured", available_at=LATER),
     )
     message_id = await frontend.accepted()
 
     async def is_known() -> bool:
         waiting = (await frontend.get(f"/v1/messages/{message_id}")).body["waiting"]
-        return bool((waiting["code"], waiting["until"]) == ("no_provider_available", instant(NOW)))
+        return bool((waiting["code"], waiting["until"]) == ("no_provider_available", instant(LATER)))
 
     await eventually(is_known)
 
@@ -294,13 +294,13 @@ async def test_without_senders_there_are_no_providers(frontend: Running) -> None
 
 
 async def test_a_provider_is_shown_as_its_senders_see_it(frontend: Running) -> None:
-    error = {"at": NOW, "outcome": "throttled", "detail": "Slow down."}
-    told = row("a", state="throttled", available=False, available_at=NOW, last_error=error)
+    error = {"at": LATER, "outcome": "throttled", "detail": "Slow down."}
+    told = row("a", state="throttled", available=False, available_at=LATER, last_error=error)
     await tell(frontend, "one", told)
 
     (shown,) = (await frontend.get("/v1/providers")).body["data"]
 
-    at = instant(NOW)
+    at = instant(LATER)
     assert shown == {**told, "available_at": at, "last_error": {**error, "at": at}, "seen_by": 1}
 
 

@@ -82,15 +82,6 @@ def test_each_shard_has_a_contact_of_its_own(contact: Contact, clock: Clock) -> 
 
 
 @pytest.mark.parametrize("seconds", [LEASE, -LEASE, 3_600.0])
-def test_a_clock_that_jumps_begins_it_anew(seconds: float, contact: Contact, clock: Clock) -> None:
-    """Every lease looks overdue then, or none."""
-    answer(contact, clock)
-    clock.now += LEASE
-    answer(contact, clock, jumped=seconds)
-
-    assert not contact.is_steady(0)
-
-
 def test_after_a_jump_the_clock_is_believed_as_it_is(contact: Contact, clock: Clock) -> None:
     answer(contact, clock)
     answer(contact, clock, jumped=3_600.0)
