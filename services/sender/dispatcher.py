@@ -33,7 +33,7 @@ from shared.settings.model import Settings
 
 #: A bell may be lost: the shards are looked at this often in any case.
 _SWEEP_SECONDS: Final = 1.0
-_MOST_AT_ONCE: Final = 250
+_MOST_AT_ONCE: Final = 125
 #: How long a shard may take to answer before it is watched aside, and how often it is asked then.
 _PATIENCE_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 0.5
@@ -42,8 +42,8 @@ _DRAW_SECONDS: Final = 0.3
 _DRAW_PAUSE_SECONDS: Final = 2.0
 
 #: While much is in flight, so many free places are gathered, at most so long, before the next lease.
-_GATHERED_SHARE: Final = 0.25
-_GATHER_SECONDS: Final = 0.004
+_GATHERED_SHARE: Final = 0.5
+_GATHER_SECONDS: Final = 0.005
 
 log = get_logger()
 

@@ -22,7 +22,7 @@ from shared.queue.leases import Begin, Begun, Leases
 from shared.runtime.logs import get_logger
 from shared.runtime.metrics import Metrics
 
-_BATCH: Final = 250
+_BATCH: Final = 125
 _PAUSE_SECONDS: Final = 0.2
 _MOST_OVERDUE_SECONDS: Final = 10.0
 

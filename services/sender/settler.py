@@ -19,7 +19,10 @@ from shared.runtime.logs import get_logger
 from shared.runtime.metrics import Metrics
 from shared.runtime.run_file import run_file
 
-_BATCH: Final = 250
+_BATCH: Final = 125
+#: Fewer than so many are gathered for so long.
+_FEW: Final = 32
+_GATHER_SECONDS: Final = 0.003
 _PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 2.0
 
@@ -44,6 +47,7 @@ class Settler:
         self._tells_endings = run_file() is not None
         self._waiting: dict[tuple[int, bool], list[Ending]] = {}
         self._writers: dict[tuple[int, bool], asyncio.Task[None]] = {}
+        self._written_at: dict[tuple[int, bool], float] = {}
 
     async def act(self) -> None:
         """Write what comes in, until cancelled; a shard that does not answer holds up no other."""
@@ -60,12 +64,16 @@ class Settler:
                         self._writers[key] = group.create_task(self._write_all(key))
 
     async def _write_all(self, key: tuple[int, bool]) -> None:
-        waiting = self._waiting[key]
+        waiting, loop = self._waiting[key], asyncio.get_running_loop()
         while waiting:
+            # Where outcomes follow one another, a call for each would cost more than the moment it saves.
+            if len(waiting) < _FEW and loop.time() - self._written_at.get(key, 0.0) < _GATHER_SECONDS:
+                await asyncio.sleep(_GATHER_SECONDS)
             waiting.sort(key=_urgency)
             batch = next(in_batches(waiting[:_BATCH], _size))
             await self._write_shard(key[0], batch)
             del waiting[: len(batch)]
+            self._written_at[key] = loop.time()
 
     async def _write_shard(self, shard: int, items: Sequence[Ending]) -> None:
         loop = asyncio.get_running_loop()

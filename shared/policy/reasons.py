@@ -27,10 +27,10 @@ def explain_route(
     steps = []
     for provider, obstacle in zip(providers, obstacles, strict=True):
         if provider.name == chosen and chosen_code is not None:
-            steps.append(RouteStep(provider.name, True, chosen_code, _merits(message, provider, chosen_code)))  # noqa: FBT003
+            steps.append(RouteStep(provider.name, True, chosen_code, _merits(message, provider, chosen_code)))  # noqa: FBT003 - chosen or not
             continue
         code = obstacle or _lost_to(message, provider, tier)
-        steps.append(RouteStep(provider.name, False, code, _detail(message, provider, code, now)))  # noqa: FBT003
+        steps.append(RouteStep(provider.name, False, code, _detail(message, provider, code, now)))  # noqa: FBT003 - chosen or not
     return tuple(steps)
 
 

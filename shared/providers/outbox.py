@@ -24,7 +24,7 @@ class Outbox:
     kind: ClassVar[str] = "outbox"
     Options: ClassVar[type[Any]] = OutboxOptions
 
-    def capabilities(self, options: OutboxOptions) -> Capabilities:  # noqa: ARG002
+    def capabilities(self, options: OutboxOptions) -> Capabilities:  # noqa: ARG002 - the protocol's argument
         """Return no limit: a disk takes what fits."""
         return Capabilities()
 

@@ -31,11 +31,11 @@ class Sandbox:
     kind: ClassVar[str] = "sandbox"
     Options: ClassVar[type[Any]] = SandboxOptions
 
-    def capabilities(self, options: SandboxOptions) -> Capabilities:  # noqa: ARG002
+    def capabilities(self, options: SandboxOptions) -> Capabilities:  # noqa: ARG002 - the protocol's argument
         """Return no limit: nothing is carried anywhere."""
         return Capabilities()
 
-    def build(self, parcel: Parcel, options: SandboxOptions) -> Rehearsal:  # noqa: ARG002
+    def build(self, parcel: Parcel, options: SandboxOptions) -> Rehearsal:  # noqa: ARG002 - the protocol's argument
         """Return what will happen. One recipient that hangs holds up the whole message."""
         everyone = parcel.envelope.recipients
         roles = [everyone[number].email.partition("@")[0].casefold() for number in parcel.recipients]

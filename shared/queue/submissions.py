@@ -22,6 +22,9 @@ from shared.queue.core import Core, in_batches
 SHARES: Final = {Priority.BULK: 0.80, Priority.NORMAL: 0.90, Priority.HIGH: 0.95, Priority.CRITICAL: 1.0}
 
 
+_IDS_AT_ONCE: Final = 256
+
+
 class Refusal(StrEnum):
     """Why the queue did not take a message although it could be reached."""
 
@@ -67,6 +70,7 @@ class Submissions:
         self._bounds = bounds
         self._wall_ms = wall_ms
         self._next_shard = 0
+        self._random, self._random_at = b"", 0
 
     def flush_shard(self) -> int:
         """Return the shard for the messages without a key of one flush; the next flush gets the next."""
@@ -78,7 +82,7 @@ class Submissions:
         digest = _digest(submission)
         if digest:
             shard = _shard_of_key(submission, digest, self._core.shards)
-        message_id = make_id(self._wall_ms(), secrets.token_bytes(RANDOM_BYTES), shard)
+        message_id = make_id(self._wall_ms(), self._randomness(), shard)
         head, content = encode(submission.envelope)
         in_pieces = pieces.count(len(content))
         arguments: dict[str, Any] = {
@@ -105,6 +109,13 @@ class Submissions:
             arguments["fail"] = "1"
         body = head if in_pieces else head + content
         return Prepared(message_id, shard, submission.priority, arguments, body, content if in_pieces else b"")
+
+    def _randomness(self) -> bytes:
+        """Return fresh randomness for one id; the system is asked for that of many at once."""
+        if self._random_at == len(self._random):
+            self._random, self._random_at = secrets.token_bytes(RANDOM_BYTES * _IDS_AT_ONCE), 0
+        self._random_at += RANDOM_BYTES
+        return self._random[self._random_at - RANDOM_BYTES : self._random_at]
 
     def _full_at(self, priority: Priority) -> int:
         return int(self._bounds.queued_messages * SHARES[priority] / self._core.shards)

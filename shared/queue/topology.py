@@ -89,7 +89,7 @@ class Sentinel:
 
     sentinels: tuple[Address, ...]
     name: str
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     _primary: Address | None = None
 
     def primary_of(self, slot: int) -> Address | None:  # noqa: ARG002 - one server has all slots
@@ -166,8 +166,8 @@ class Cluster:
 class Passwords:
     """What a queue shows to be let in: to Redis, and to the Sentinels."""
 
-    redis: str | None = None
-    sentinel: str | None = None
+    redis: str | None = field(default=None, repr=False)
+    sentinel: str | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, settings: RedisSettings) -> Passwords:

@@ -192,7 +192,7 @@ def processors(role: str, sink: LineSink, *, pretty: bool, stacks: bool, colours
     return [*head, _stamp_for_people, stack, redact, _as_text(colours)]
 
 
-def configure(role: str, level: str = "info", format: str = "auto", descriptor: int | None = _STDERR) -> LineSink:  # noqa: A002
+def configure(role: str, level: str = "info", format: str = "auto", descriptor: int | None = _STDERR) -> LineSink:  # noqa: A002 - the setting's own name
     """Send every log line of this process, and of its libraries, to `descriptor`; return the sink.
 
     `level` is one of `LEVELS`, `format` one of `FORMATS`; `auto` is pretty on a terminal.

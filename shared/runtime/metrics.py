@@ -53,7 +53,7 @@ _REDIS_SECONDS: Final = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05
 
 # Each counter and histogram would otherwise show a second series with its time of birth, which
 # no query of ours reads. The switch is the library's, for the whole process.
-disable_created_metrics()  # type: ignore[no-untyped-call]
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types for it
 
 Metric = TypeVar("Metric", bound=MetricWrapperBase)
 Labels = str | tuple[str, ...]

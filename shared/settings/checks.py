@@ -76,12 +76,9 @@ def _limits(settings: Settings) -> Iterator[_Finding]:
 
 def _redis(settings: Settings) -> Iterator[_Finding]:
     try:
-        kind = parse_redis_url(settings.redis.server).kind
+        parse_redis_url(settings.redis.server)
     except BadRedisUrl as error:
         yield _Finding("redis.url", error.detail, code="invalid_value")
-        return
-    if settings.redis.sentinel_password is not None and kind != "sentinel":
-        yield _Finding("redis.sentinel_password", "redis.url names no Sentinels that it could be for", ("redis.url",))
 
 
 def _sender(settings: Settings) -> Iterator[_Finding]:

@@ -105,7 +105,7 @@ class LossyProxy:
                         self._losses[word] -= 1
                         if not self._losses[word]:
                             del self._losses[word]
-                    await self._changed.wait_for(lambda found=found: not found & self._holds)  # type: ignore[misc]
+                    await self._changed.wait_for(lambda found=found: not found & self._holds)  # type: ignore[misc]  # a lambda's default has no type
                 writer.write(data)
                 await writer.drain()
 

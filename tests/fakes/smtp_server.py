@@ -298,7 +298,7 @@ class _Session:
                 await self.reader.read()  # until the client leaves
                 raise _Gone
             case Act.DEAF:
-                self.writer.transport.pause_reading()  # type: ignore[attr-defined]
+                self.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a transport that reads, too
                 await asyncio.Event().wait()
             case Act.CLOSE:
                 raise _Gone

@@ -55,7 +55,7 @@ def flushed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         steps.append(f"show {target.name}")
         return rename(self, target)
 
-    monkeypatch.setattr(durable_files.os, "fsync", record_flush)  # type: ignore[attr-defined]
+    monkeypatch.setattr(durable_files.os, "fsync", record_flush)  # type: ignore[attr-defined]  # a module's import
     monkeypatch.setattr(Path, "replace", record_rename)
     return steps
 
@@ -73,7 +73,7 @@ def failing_at(monkeypatch: pytest.MonkeyPatch, which: Callable[[int], bool], co
             raise OSError(code, os.strerror(code))
         fsync(descriptor)
 
-    monkeypatch.setattr(durable_files.os, "fsync", fail)  # type: ignore[attr-defined]
+    monkeypatch.setattr(durable_files.os, "fsync", fail)  # type: ignore[attr-defined]  # a module's import
 
 
 def names(folder: Path) -> set[str]:

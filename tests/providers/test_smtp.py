@@ -39,7 +39,7 @@ async def open_to() -> AsyncIterator[Open]:
 
     def open_to(server: SmtpServer, options: SmtpOptions = PLAIN, **more: object) -> Channel:
         settings = ProviderSettings(name="relay", kind="smtp", options=replace(options, port=server.port))
-        opened.append(open_channel(replace(settings, **more)))  # type: ignore[arg-type]
+        opened.append(open_channel(replace(settings, **more)))  # type: ignore[arg-type]  # fields by name
         return opened[-1]
 
     yield open_to
@@ -355,8 +355,8 @@ class TestTls:
         self, tls: str, certificate: tuple[Path, Path], open_to: Open
     ) -> None:
         context = server_context(*certificate)
-        async with SmtpServer(**{tls: context}) as server:  # type: ignore[arg-type]
-            options = SmtpOptions(host="localhost", tls=tls)  # type: ignore[arg-type]
+        async with SmtpServer(**{tls: context}) as server:  # type: ignore[arg-type]  # fields by name
+            options = SmtpOptions(host="localhost", tls=tls)  # type: ignore[arg-type]  # fields by name
             verdict = await open_to(server, options).deliver(parcel_to())
 
         assert (verdict.outcome, "MAIL" in verbs(server)) == (Outcome.MISCONFIGURED, False)

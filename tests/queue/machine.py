@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Coroutine, Iterator
-from hashlib import sha256
+from hashlib import shake_256
 from types import SimpleNamespace
 from typing import Any, Final, TypeVar
 
@@ -60,7 +60,7 @@ class Machine(RuleBasedStateMachine):
         self.watch = Watch(WatchedScripts({**changed_texts(), "_clock": TEST_CLOCK}), self.time)
         core = watched_core(self.url, f"model{next(_prefixes)}", self.watch, self.shard_count)
         numbers = itertools.count()
-        dice = SimpleNamespace(token_bytes=lambda size: sha256(b"%d" % next(numbers)).digest()[:size])
+        dice = SimpleNamespace(token_bytes=lambda size: shake_256(b"%d" % next(numbers)).digest(size))
         self.patch.setattr(submissions, "secrets", dice)
         bounds = Bounds(queued_messages=ROOM * self.shard_count)
         self.queue = Queue.join(core, bounds=bounds, wall_ms=lambda: self.now)

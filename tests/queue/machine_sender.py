@@ -30,9 +30,10 @@ from tests.queue.search import (
 class Hand:
     """What a sender knows of one lease: its attempt in flight, what it decided, what it has to close."""
 
-    def __init__(self, lease: Lease, sender: Leases) -> None:
+    def __init__(self, lease: Lease, sender: Leases, luck: int) -> None:
         self.lease = lease
         self.sender = sender
+        self.luck = luck
         self.number = lease.attempts
         self.provider = PROVIDERS[0]
         self.is_open = False
@@ -86,7 +87,7 @@ class SenderMachine(Machine):
         if leased is not None:
             for lease in leased.leases:
                 self._check_lease(lease)
-                self.hands.append(Hand(lease, sender))
+                self.hands.append(Hand(lease, sender, len(self.hands)))
 
     @action(7, which=st.integers(0, 1), shard=shards, answers=some(st.tuples(outcomes, st.integers(0, 2)), 6))
     def work(self, which: int, shard: int, answers: list[tuple[Outcome, int]]) -> None:
@@ -163,7 +164,7 @@ class SenderMachine(Machine):
 
     @staticmethod
     def _decided(hand: Hand, recipient: int) -> Decided:
-        if recipient % 2:
+        if (recipient + hand.luck) % 2:
             return Decided(recipient, RecipientState.FAILED, None, None, Reason("recipient_rejected", "no such user"))
         return Decided(recipient, RecipientState.SENT, hand.provider, f"id-{recipient}")
 

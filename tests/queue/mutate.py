@@ -38,13 +38,14 @@ from tests.redis_server import IN_MEMORY, RedisServer
 
 HERE: Final = Path(__file__).parent
 LISTED: Final = HERE / "mutants.toml"
-#: A change that makes a script run for ever is noticed by the server, and by this.
+#: A change that makes a script run for ever is noticed by the server, and by this, in one test.
 SECONDS: Final = 30
 PATIENCE: Final = ("--busy-reply-threshold", "300")
 OPTIONS: Final = (
     *("-x", "-o", "addopts=", "-W", "ignore:Module already imported"),
     *("-p", "no:terminal", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"),
 )
+NOWHERE: Final = os.open(os.devnull, os.O_WRONLY)
 #: These need a server of their own, or take long, or judge no script.
 NOT_ASKED: Final = frozenset({"test_cluster.py", "test_model.py"})
 
@@ -201,6 +202,7 @@ class Judge:
         """Run tests until one fails; return whether none did, and the one that did."""
         session.items = items
         for item, following in zip(items, [*items[1:], None], strict=True):
+            _end_later()
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if session.testsfailed:
                 return False, item.nodeid
@@ -214,10 +216,11 @@ class Judge:
             called.add(name)
             return fetch(scripts, name)
 
-        Scripts.__getitem__ = fetch_and_note  # type: ignore[method-assign,assignment]
+        Scripts.__getitem__ = fetch_and_note  # type: ignore[method-assign,assignment]  # also notes
         items = session.items
         for item, following in zip(items, [*items[1:], None], strict=True):
             called.clear()
+            _end_later()
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             told.append(f"{item.nodeid}\t{' '.join(called)}")
             if session.testsfailed:
@@ -225,14 +228,17 @@ class Judge:
         return True, "\n".join(told)
 
 
+def _end_later() -> None:
+    """End this process if it is still at the same test after a while."""
+    faulthandler.dump_traceback_later(SECONDS, exit=True, file=NOWHERE)
+
+
 def _work(desk: Desk, work: Callable[[], tuple[bool, str]], told: int) -> NoReturn:
     """Do a child's work, silently, and end the child whatever happens."""
     verdict = 1
     try:
-        faulthandler.dump_traceback_later(SECONDS, exit=True)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
+        os.dup2(NOWHERE, 1)
+        os.dup2(NOWHERE, 2)
         desk.prepare_child()
         passed, words = work()
         os.pwrite(told, words.encode(), 0)

@@ -10,7 +10,7 @@ from tests.queue.scenario import HOUR, MINUTE, RELAY, SECOND, START, Scenario
 
 async def draw(scenario: Scenario, wanted: int = 1, **changes: float | None) -> Drawn:
     bounds = {"rate": 2.0, "burst": 10.0, **changes}
-    return await scenario.queue.providers.draw(RELAY, wanted=wanted, **bounds)  # type: ignore[arg-type]
+    return await scenario.queue.providers.draw(RELAY, wanted=wanted, **bounds)  # type: ignore[arg-type]  # bounds by name
 
 
 async def test_a_new_bucket_is_full(scenario: Scenario) -> None:

@@ -66,7 +66,7 @@ class Plan:
     def command(self, role: str) -> list[str]:
         """Return the command of a service: this very program, with the role as its first word."""
         program = sys.argv[0]
-        start = [program] if os.path.basename(program) == "reliable-email" else ["-m", "reliable_email"]  # noqa: PTH119
+        start = [program] if os.path.basename(program) == "reliable-email" else ["-m", "reliable_email"]  # noqa: PTH119 - a text, not a path
         config = ["--config", self.wishes.config] if self.wishes.config else []
         return [sys.executable, *start, role, *config]
 

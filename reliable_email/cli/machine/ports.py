@@ -38,7 +38,7 @@ def _is_taken(family: socket.AddressFamily, address: object) -> bool:
         if family is socket.AF_INET6:
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         try:
-            probe.bind(address)  # type: ignore[arg-type]
+            probe.bind(address)  # type: ignore[arg-type]  # its type depends on the family
         except OSError as error:
             return error.errno == errno.EADDRINUSE
     return False

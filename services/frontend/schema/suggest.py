@@ -52,7 +52,7 @@ class Suggester:
         # One letter more, less, other or out of place: the two share what is left after taking a
         # letter out of either. The table costs a few hundred entries once; comparing a wrong name
         # with every field would let 200 wrong names cost milliseconds.
-        self._shortened = {part: name for name in known if len(name) > 3 for part in _shortened(_fold(name))}  # noqa: PLR2004
+        self._shortened = {part: name for name in known if len(name) > 3 for part in _shortened(_fold(name))}  # noqa: PLR2004 - shorter names are all alike
 
     def meant(self, name: str) -> str | None:
         """Return the field that `name` probably means, or None."""

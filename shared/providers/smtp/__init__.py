@@ -87,11 +87,11 @@ class Smtp:
     kind: ClassVar[str] = "smtp"
     Options: ClassVar[type[Any]] = SmtpOptions
 
-    def capabilities(self, options: SmtpOptions) -> Capabilities:  # noqa: ARG002
+    def capabilities(self, options: SmtpOptions) -> Capabilities:  # noqa: ARG002 - the protocol's argument
         """Return no limit: a server tells its own after the greeting, and splits what it wants smaller."""
         return Capabilities()
 
-    def build(self, parcel: Parcel, options: SmtpOptions) -> SmtpTransaction:  # noqa: ARG002
+    def build(self, parcel: Parcel, options: SmtpOptions) -> SmtpTransaction:  # noqa: ARG002 - the protocol's argument
         """Return the transaction. Raises Unsendable for an address that cannot travel."""
         envelope = parcel.envelope
         everyone = envelope.recipients

@@ -59,5 +59,5 @@ async def open_cluster(server: RedisServer, journal: Journal, tmp_path: Path) ->
 
 # The servers come first, so that they outlive whoever uses them.
 @pytest.fixture
-async def cluster(smtp: SmtpServer, other_smtp: SmtpServer, open_cluster: OpenCluster) -> Cluster:  # noqa: ARG001
+async def cluster(smtp: SmtpServer, other_smtp: SmtpServer, open_cluster: OpenCluster) -> Cluster:  # noqa: ARG001 - it has to run, too
     return await open_cluster()

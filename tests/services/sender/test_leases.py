@@ -13,6 +13,7 @@ from shared.queue.leases import Begin, FlowRequest, Lease, Leases
 from tests.fakes.smtp_server import Act, SmtpServer
 from tests.services.sender.cluster import Cluster, ids_of, letter, relay
 from tests.services.sender.journal import Journal
+from tests.services.sender.test_letters import file
 
 SHORT = {"sender": {"lease_seconds": 1, "grace_seconds": 5}}
 
@@ -135,8 +136,6 @@ async def test_a_cancel_during_an_attempt_lets_it_end_and_begins_no_other(
 
 async def test_leased_bytes_are_bounded(cluster: Cluster, smtp: SmtpServer) -> None:
     """Six messages of 12 MiB do not fit into 25: at most three are in memory, and all arrive."""
-    from tests.services.sender.test_letters import file  # noqa: PLC0415
-
     big = letter(attachments=(file(bytes(12 << 20)),))
     ids = await cluster.submit_all([big] * 6, at_once=1)
     seen: list[int] = []

@@ -26,7 +26,7 @@ class Arrivals(SmtpServer):
 
     async def take(self, mail: object) -> None:
         self.times.append(asyncio.get_running_loop().time())
-        await super().take(mail)  # type: ignore[arg-type]
+        await super().take(mail)  # type: ignore[arg-type]  # only passed on
 
     def most_above(self, rate: float, since: float) -> float:
         """Return by how much the arrivals were ever more than `rate` allows since an instant."""

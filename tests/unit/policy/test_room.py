@@ -58,7 +58,7 @@ def test_a_provider_that_hardly_works_is_never_room_beside_a_good_one() -> None:
 
 @pytest.mark.parametrize("obstacle", [{"blocked_until": NOW + 1}, {"paused_until": NOW + 1}, {"quota_until": NOW + 1}])
 def test_a_provider_that_takes_nothing_is_no_room(obstacle: dict[str, float]) -> None:
-    assert places(replace(ProviderView("a"), **obstacle)) == 0  # type: ignore[arg-type]
+    assert places(replace(ProviderView("a"), **obstacle)) == 0  # type: ignore[arg-type]  # fields by name
 
 
 def test_an_open_provider_that_is_due_takes_one_message_to_find_out() -> None:

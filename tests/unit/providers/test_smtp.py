@@ -252,5 +252,5 @@ class TestOptions:
     )
     def test_keys_that_cannot_work_are_refused(self, more: dict[str, object], key: str) -> None:
         with pytest.raises(ConfigurationError) as refusal:
-            SmtpOptions(**{"host": "relay.example.com", **more})  # type: ignore[arg-type]
+            SmtpOptions(**{"host": "relay.example.com", **more})  # type: ignore[arg-type]  # fields by name
         assert [fault.where for fault in refusal.value.faults] == [key]

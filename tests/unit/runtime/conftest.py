@@ -53,10 +53,10 @@ def log_file(tmp_path: Path) -> Iterator[LogFile]:
 
 
 @pytest.fixture
-def configured(restored_logging: None, log_file: LogFile) -> Callable[..., LogFile]:  # noqa: ARG001
+def configured(restored_logging: None, log_file: LogFile) -> Callable[..., LogFile]:  # noqa: ARG001 - restores what this changes
     """Configure the log into a file and return it."""
 
-    def configure(level: str = "info", format: str = "json") -> LogFile:  # noqa: A002
+    def configure(level: str = "info", format: str = "json") -> LogFile:  # noqa: A002 - the setting's own name
         logs.configure("sender", level, format, log_file.descriptor)
         return log_file
 

@@ -27,15 +27,15 @@ class Register(Leases):
 
     async def settle(
         self,
-        shard: int,  # noqa: ARG002
+        shard: int,  # noqa: ARG002 - as the queue has it
         settlements: Sequence[Settlement],
-        seconds: float = 2.0,  # noqa: ARG002
+        seconds: float = 2.0,  # noqa: ARG002 - as the queue has it
     ) -> list[Settled]:
         self.calls.append([settlement.lease.id for settlement in settlements])
         self.refuse(settlements)
         return [Settled("settled", State.SENT)] * len(settlements)
 
-    async def release(self, shard: int, releases: Sequence[Release]) -> list[Settled]:  # noqa: ARG002
+    async def release(self, shard: int, releases: Sequence[Release]) -> list[Settled]:  # noqa: ARG002 - as the queue has it
         self.calls.append([release.lease.id for release in releases])
         return [Settled("released", State.QUEUED)] * len(releases)
 

@@ -66,7 +66,7 @@ def test_no_kind_of_provider_gives_another_meaning_to_a_shared_key(kind: str) ->
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
-        Settings().frontend.port = 1  # type: ignore[misc]
+        Settings().frontend.port = 1  # type: ignore[misc]  # that it cannot is the claim
 
 
 def test_a_secret_is_not_shown_by_what_holds_it() -> None:

@@ -71,7 +71,9 @@ class TestTemplate:
     def test_with_every_line_active_it_loads(self, read: Read, tmp_path: Path) -> None:
         (tmp_path / "password").write_text("hunter2\n")
         text = re.sub(r'file = "[^"]+"', f'file = "{tmp_path / "password"}"', ACTIVE)
-        settings = read(text, {"SHOP_KEY": "a-long-enough-secret", "REDIS_PASSWORD": "hunter2"})
+        settings = read(
+            text, {"SHOP_KEY": "a-long-enough-secret", "REDIS_PASSWORD": "hunter2", "SENTINEL_PASSWORD": "hunter3"}
+        )
 
         assert [provider.kind for provider in settings.providers] == list(registry.kinds())
 
@@ -101,7 +103,7 @@ class TestShow:
         self, read: Read, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("shared.settings.load._Secrets.file", lambda _self, _path: "hunter2")
-        environ = {"SHOP_KEY": "a-long-enough-secret", "REDIS_PASSWORD": "hunter2"}
+        environ = {"SHOP_KEY": "a-long-enough-secret", "REDIS_PASSWORD": "hunter2", "SENTINEL_PASSWORD": "hunter3"}
         settings = read(ACTIVE, environ)
         shown = re.sub(r'"\*{8}"', '{env = "SHOP_KEY"}', to_toml(tree_of(settings)))
 

@@ -44,7 +44,7 @@ def test_a_name_without_two_underscores_or_our_prefix_is_not_ours(read: Read, na
     ("name", "text", "value"),
     [
         ("OPS__PORT", "1_000", 1000),
-        ("OPS__HOST", "0.0.0.0", "0.0.0.0"),  # noqa: S104
+        ("OPS__HOST", "0.0.0.0", "0.0.0.0"),  # noqa: S104 - nothing listens
         ("RETRY__BASE_SECONDS", "0.5", 0.5),
         ("RETRY__MAX_SECONDS", "1e4", 10_000.0),
         ("LOGGING__LEVEL", "debug", "debug"),
