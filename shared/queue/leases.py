@@ -20,7 +20,6 @@ from shared.queue.calls import PATIENCE_SECONDS
 from shared.queue.core import MAX_CALL_BYTES, MAX_MESSAGES, Core
 from shared.queue.records import cut, flow_of, pack_attempt
 
-
 # Several of each class below are made for every message that is sent, and nobody changes one: frozen
 # they would take twice as long to make.
 
