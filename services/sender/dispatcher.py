@@ -41,9 +41,9 @@ _PAUSE_SECONDS: Final = 0.5
 _DRAW_SECONDS: Final = 0.3
 _DRAW_PAUSE_SECONDS: Final = 2.0
 
-#: While much is in flight, so many free places are gathered, at most so long, before the next lease.
-_GATHERED_SHARE: Final = 0.5
-_GATHER_SECONDS: Final = 0.005
+#: While messages are in flight, free places are gathered for so long before the next lease: a round and a
+#: call for each place that becomes free would cost more than they bring.
+_GATHER_SECONDS: Final = 0.003
 
 log = get_logger()
 
@@ -106,7 +106,11 @@ class Dispatcher:
                 if now - self._swept_at >= _SWEEP_SECONDS:
                     self._swept_at = now
                     self._works.suspect_all()
-                await self._bell.heard(await self._turn())
+                seconds = await self._turn()
+                if seconds <= _GATHER_SECONDS:
+                    await asyncio.sleep(seconds)  # what rings meanwhile is seen by the next round
+                else:
+                    await self._bell.heard(seconds)
         finally:
             for watch in self._watches.values():
                 watch.cancel()
@@ -117,6 +121,8 @@ class Dispatcher:
         if self.courier.is_draining:
             return seconds
         now = time.monotonic()
+        if (pause := self._gathering(now)) > 0:
+            return pause
         for actor in self.courier.actors:
             actor.account.refresh(now)
         for shard in self._shards():
@@ -131,6 +137,12 @@ class Dispatcher:
                 log.warning("chore_failed", chore="lease", shard=shard, error=str(error), kind=type(error).__name__)
                 self._watch_aside(shard)
         return seconds
+
+    def _gathering(self, now: float) -> float:
+        """Return how long to gather free places still; critical messages wait for nobody."""
+        if not len(self.holdings) or self._works.has(Priority.CRITICAL):
+            return 0.0
+        return self._leased_at + _GATHER_SECONDS - now
 
     def _shards(self) -> list[int]:
         count = self._queue.core.shards
@@ -191,8 +203,6 @@ class Dispatcher:
                 size_bytes = max(size_bytes, budget.critical_bytes if urgent else budget.other_bytes)
         if not requests or size_bytes <= 0:
             return seconds
-        if (pause := self._gathering(requests, now)) > 0:
-            return min(seconds, pause)
         self._leased_at = time.monotonic()
         await self._lease(shard, requests, held_bytes=size_bytes)
         return seconds
@@ -233,16 +243,6 @@ class Dispatcher:
             self.courier.forget(delivery)
             return defect
         return None
-
-    def _gathering(self, requests: Sequence[FlowRequest], now: float) -> float:
-        """Return how long to wait for more free places: a call for each place that becomes free would cost
-        more than it brings. Critical messages wait for nobody."""
-        held = len(self.holdings)
-        if not held or any(request.priority is Priority.CRITICAL for request in requests):
-            return 0.0
-        if sum(request.quota for request in requests) >= min(_MOST_AT_ONCE, held * _GATHERED_SHARE):
-            return 0.0
-        return self._leased_at + _GATHER_SECONDS - now
 
     def _requests(self, shard: int, pool: Pool, flows: Mapping[Priority, int], budget: Budget) -> list[FlowRequest]:
         """Return how much of each flow the pool's providers would take now, by routing's own rule."""

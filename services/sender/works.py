@@ -46,6 +46,10 @@ class Works:
         """Return a shard's flows with work, None where somebody must look."""
         return self._shards[shard]
 
+    def has(self, priority: Priority) -> bool:
+        """Whether a message of this priority is known to wait."""
+        return any(priority in flows for known in self._shards if known for flows in known.values())
+
     def has_humbler(self, pool: str, priority: Priority) -> bool:
         """Whether a less urgent message waits in the pool, that could serve as a probe instead."""
         rank = _ORDER[priority]

@@ -46,8 +46,6 @@ OPTIONS: Final = (
     *("-p", "no:terminal", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"),
 )
 NOWHERE: Final = os.open(os.devnull, os.O_WRONLY)
-#: These need a server of their own, or take long, or judge no script.
-NOT_ASKED: Final = frozenset({"test_cluster.py", "test_model.py"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +135,11 @@ class Judge:
     tried: int = 0
     _calls: dict[str, frozenset[str]] = field(default_factory=dict)
     _killers: list[str] = field(default_factory=list)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Ask only tests that open a queue on the one server that is kept."""
+        fixtures = {item: set(getattr(item, "fixturenames", ())) for item in items}
+        items[:] = [item for item in items if "open_queue" in fixtures[item] and "cluster" not in fixtures[item]]
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Judge instead of running the tests."""
@@ -275,7 +278,7 @@ def verdict(tried: Sequence[Mutant], survivors: Sequence[Mutant], known: Mapping
 def judge(mutants: Sequence[Mutant], workers: int) -> Judge:
     """Judge mutants, as many side by side as there are workers."""
     sys.dont_write_bytecode = True
-    tests = [str(file) for file in sorted(HERE.glob("test_*.py")) if file.name not in NOT_ASKED]
+    tests = [str(file) for file in sorted(HERE.glob("test_*.py"))]
     with tempfile.TemporaryDirectory() as folder:
         desks = [Desk(Path(folder) / str(number)) for number in range(workers)]
         judging = Judge(mutants, desks)

@@ -145,7 +145,7 @@ def test_an_item_of_a_batch_without_defaults_fares_as_by_itself(messages: list[A
 
 
 @given(
-    st.tuples(st.just(_binding(DEAD)) | JSON, JSON, JSON).map(list) | JSON,
+    st.tuples(st.just(_binding(DEAD)), st.booleans() | JSON, st.text() | JSON).map(list) | JSON,
 )
 def test_whatever_a_cursor_holds_it_leads_to_a_whole_number_and_a_text_or_is_refused(value: object) -> None:
     cursor = base64.urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=")
