@@ -1,6 +1,6 @@
 """The writer: one envelope becomes one complete message, in ASCII wherever the standards have a way.
 
-The standard library's writer takes some 200 times longer and, in Python versions still in use,
+The standard library's writer takes ten to sixty times longer and, in Python versions still in use,
 lets an encoded word become a header of its own; it is the oracle of this writer's tests instead.
 """
 
