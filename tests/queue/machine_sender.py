@@ -65,6 +65,11 @@ class SenderMachine(Machine):
         """Return the leases that hold and under which an attempt is in flight."""
         return [hand for hand in self.hands if self.is_current(hand) and hand.is_open]
 
+    def hands_likely(self) -> list[Hand]:
+        """Return all leases, those more often whose message is leased, under their token or another's."""
+        holders = [(hand, self.model_of(hand.lease.id)) for hand in self.hands]
+        return [hand for hand, message in holders if message and message.token] * 4 + self.hands
+
     def hands_lost(self) -> list[Hand]:
         """Return the leases lost with an attempt in flight, those whose verdict may still help more often."""
         lost = [
@@ -231,7 +236,7 @@ class SenderMachine(Machine):
             case _:
                 return Settlement(hand.lease, attempt, delay_ms=1_000, waiting="rate_limited")
 
-    @action(2, when=lambda machine: machine.hands, chosen=some(hands, 3))
+    @action(3, when=lambda machine: machine.hands, chosen=some(hands, 3))
     def extend(self, chosen: list[Hand]) -> None:
         shard = chosen[0].lease.shard
         leases = [hand.lease for hand in chosen if hand.lease.shard == shard]
@@ -239,8 +244,8 @@ class SenderMachine(Machine):
 
     @action(
         3,
-        when=lambda machine: machine.hands_free(),
-        chosen=some(free, 3),
+        when=lambda machine: machine.hands,
+        chosen=some(hands, 3),
         how=st.sampled_from(
             [
                 {},

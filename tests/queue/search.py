@@ -77,7 +77,7 @@ def some(strategy: st.SearchStrategy[T], most: int) -> st.SearchStrategy[list[T]
     return st.lists(strategy, min_size=1, max_size=most)
 
 
-hands = at_machine(lambda machine: (machine.hands_free() + machine.hands_in_flight()) * 8 + machine.hands)
+hands = at_machine(lambda machine: machine.hands_likely())
 free = at_machine(lambda machine: machine.hands_free() * 8 + machine.hands)
 in_flight = at_machine(lambda machine: machine.hands_in_flight() * 8 + machine.hands)
 lost = at_machine(lambda machine: machine.hands_lost())

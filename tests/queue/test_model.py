@@ -50,7 +50,7 @@ def search(url: str, shards: int, patch: pytest.MonkeyPatch) -> type[WorldMachin
     """Run machines on one server, and return their class with what they came upon."""
     attributes = {"url": url, "shard_count": shards, "patch": patch, "moves": Counter(), "statuses": Counter()}
     machine = type("Machine", (WorldMachine,), attributes)
-    examples = settings().max_examples // 2
+    examples = settings().max_examples * 7 // 10
     run_state_machine_as_test(
         machine,
         settings=settings(
