@@ -6,7 +6,7 @@ import asyncio
 
 from shared.domain.outcome import Outcome
 from shared.domain.states import State
-from tests.fakes.smtp_server import PASS, Act, Say, SmtpServer
+from tests.fakes.smtp_server import Act, Say, SmtpServer
 from tests.services.sender.cluster import Cluster, ids_of, letter, relay
 from tests.services.sender.journal import Journal
 
@@ -176,14 +176,13 @@ async def test_a_lost_answer_goes_back_to_the_same_provider(
     await cluster.scheduler()
     await cluster.sender(*(relay(server, name, weight=1) for server, name in ((smtp, "one"), (other_smtp, "two"))))
 
+    # One message at a time: several lost answers together would open the provider's breaker, and then it may not wait.
     for server in (smtp, other_smtp):
-        server.plan("end", Act.RESET, PASS, Act.RESET, PASS)
-    ids = [await cluster.submit() for _ in range(6)]
-    records = [await cluster.came_to(State.SENT, message_id) for message_id in ids]
+        server.plan("end", Act.RESET)
+    record = await cluster.came_to(State.SENT, await cluster.submit())
 
-    assert any(len(record.attempts) > 1 for record in records)
-    for record in records:
-        assert len({attempt.provider for attempt in record.attempts}) == 1
+    assert len(record.attempts) == 2
+    assert len({attempt.provider for attempt in record.attempts}) == 1
 
 
 async def _block_of(cluster: Cluster, provider: str) -> int:
