@@ -45,7 +45,9 @@ class Verdict:
 
     `detail` holds the provider's own words. `retry_after_seconds` is what the provider asked
     for. `recipients` is empty unless the outcome is `partial`; then it names every recipient of
-    the attempt once.
+    the attempt once. `is_generic` marks a rejection in words that may as well blame the account
+    (an HTTP 400 or 422): many in a row do. `account_fault` says what is wrong with the account
+    though this message was taken ("the domain is paused"): it gets no others.
     """
 
     outcome: Outcome
@@ -56,6 +58,8 @@ class Verdict:
     smtp_code: int | None = None
     enhanced_code: str | None = None
     recipients: tuple[RecipientVerdict, ...] = field(default=())
+    is_generic: bool = False
+    account_fault: str = ""
 
 
 class Next(StrEnum):

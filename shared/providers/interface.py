@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from shared.domain.errors import ReliableEmailError
 from shared.domain.message import Envelope
 from shared.domain.outcome import Scope, Verdict
+from shared.domain.secret import Secret
 
 
 class Unsendable(ReliableEmailError):
@@ -63,13 +64,25 @@ class FileWrite:
 
 
 @dataclass(frozen=True, slots=True)
+class AwsSignature:
+    """What an AWS Signature V4 is made with; the transport signs at the last moment, for it names the time."""
+
+    service: str
+    region: str
+    access_key_id: Secret
+    secret_access_key: Secret
+    session_token: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One HTTP request, ready to be written."""
+    """One HTTP request, ready to be written. Redirects are not followed: credentials would travel along."""
 
     method: str
     url: str
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    signature: AwsSignature | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +122,8 @@ class Reply:
     `io`, `unsupported` (the other side lacks what the request needs, so nothing was tried). For
     SMTP `stage` is the command that got `final` or was cut off ("greeting", "ehlo", "starttls",
     "auth", "mail", "rcpt", "data", "end", the final dot), and `rcpt`
-    holds the reply to each recipient in order, as far as the dialogue came.
+    holds the reply to each recipient in order, as far as the dialogue came. For HTTP the names of
+    `headers` are in lower case, and `at` is the instant of the answer in milliseconds since the epoch.
     """
 
     phase: Phase
@@ -121,14 +135,24 @@ class Reply:
     stage: str = ""
     final: SmtpLine | None = None
     rcpt: tuple[SmtpLine, ...] = ()
+    at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a provider can carry, as far as it is known before a try. None means no limit."""
+    """What a provider can carry, as far as it is known before a try. None means no limit.
+
+    `max_bytes` is of the message as its envelope counts it, bodies and decoded attachments; the
+    ends of file names in `refused_extensions` and `known_extensions` are in lower case, without
+    the dot. A provider that `is_ascii_only` takes no address with a local part beyond ASCII.
+    """
 
     max_bytes: int | None = None
     max_recipients: int | None = None
+    refused_extensions: frozenset[str] = frozenset()
+    known_extensions: frozenset[str] | None = None
+    sender_domains: frozenset[str] | None = None
+    is_ascii_only: bool = False
 
 
 class Adapter(Protocol):
@@ -152,4 +176,51 @@ class Adapter(Protocol):
         In a `partial` verdict `index` is the recipient's position in the parcel's `recipients`;
         the channel, which knows the parcel, puts their numbers there.
         """
+        ...
+
+
+@runtime_checkable
+class BatchAdapter(Adapter, Protocol):
+    """An adapter whose service takes unrelated messages in one request, with an answer for each."""
+
+    max_batch: ClassVar[int]  # messages in one request
+    max_batch_bytes: ClassVar[int]  # of their envelopes together
+
+    def may_join(self, parcel: Parcel, options: Any) -> bool:
+        """Return whether the parcel may go with others; the one that may not goes alone."""
+        ...
+
+    def build_batch(self, parcels: Sequence[Parcel], options: Any) -> HttpRequest:
+        """Return one request for all parcels. Raises Unsendable where `build` would for one of them."""
+        ...
+
+    def classify_batch(self, request: HttpRequest, reply: Reply, count: int) -> tuple[Verdict, ...]:
+        """Return what the reply means for each of `count` parcels, in their order. Never raises."""
+        ...
+
+
+@runtime_checkable
+class KeyedAdapter(Adapter, Protocol):
+    """An adapter whose service knows a repeated request by its key, and makes no second copy of it.
+
+    The same parcel always builds the same request, so a lost answer is asked for by sending it again.
+    """
+
+    is_keyed: ClassVar[bool]
+
+    def remembers_seconds(self, options: Any) -> float:
+        """Return for how long after the first request a repetition is safe."""
+        ...
+
+
+@runtime_checkable
+class LookupAdapter(Adapter, Protocol):
+    """An adapter whose service can be asked whether a lost request arrived."""
+
+    def build_lookup(self, parcel: Parcel, options: Any) -> HttpRequest:
+        """Return the request that asks for the parcel."""
+        ...
+
+    def classify_lookup(self, request: HttpRequest, reply: Reply) -> Verdict | None:
+        """Return the verdict where the message is found there, None where it is not, or nobody can tell."""
         ...
