@@ -11,42 +11,49 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from services.sender.stock import Stock
 from shared.domain.outcome import Outcome, Verdict
-from shared.policy import limiter
 from shared.policy.breaker import Breaker, BreakerState, Change
 from shared.policy.capacity import critical_reserve
 from shared.policy.health import Health
+from shared.policy.limiter import QUOTA_RETRY_AFTER_SECONDS
 from shared.policy.routing import is_trickle_due
 from shared.policy.views import ProviderView
 from shared.providers import registry
 from shared.providers.interface import Capabilities
-from shared.queue.provider_state import Drawn
+from shared.queue.pauses import Pause
+from shared.queue.provider_state import Throttled
 from shared.settings.model import ProviderSettings
 
-#: A provider's tokens are drawn for about so long: small enough that senders share fairly, large
-#: enough that one round trip serves many messages.
-_CHUNK_SECONDS: Final = 0.1
-#: Tokens that were not used by then are given up: kept longer, they would add up to a burst.
-_STOCK_SECONDS: Final = 1.0
-#: Over how long the accepted rate is measured when a provider throttles.
-_ACCEPTED_SECONDS: Final = 2.0
+#: For so long a 429 that names no time stops this sender, until the cluster's own word is heard.
+_FIRST_BLOCK_SECONDS: Final = 0.5
 _MINUTE_SECONDS: Final = 60.0
+
+_TAKEN: Final = frozenset({Outcome.ACCEPTED, Outcome.PARTIAL})
 
 
 @dataclass(slots=True)
 class Account:
-    """The state of one provider in one sender. Instants are monotonic seconds."""
+    """The state of one provider in one sender. Instants are monotonic seconds.
+
+    `accepted` and `throttled` are what the cluster has not been told yet, `returns` says that it is to
+    hear that the provider comes back, from an outage or a pause; `closed_at` is when the breaker last closed.
+    """
 
     settings: ProviderSettings
     critical_percent: float
     draw: Callable[[], float]
     view: ProviderView = field(init=False)
+    stock: Stock = field(init=False)
     health: Health = field(default_factory=Health)
     breaker: Breaker = field(default_factory=Breaker)
-    limit: limiter.Limit = field(default_factory=limiter.Limit)
+    rate_now: float | None = None
+    pause: Pause | None = None
+    accepted: int = 0
+    throttled: Throttled | None = None
+    returns: bool = False
+    closed_at: float = -math.inf
     last_error: dict[str, Any] | None = None
-    _stock_until: float = -math.inf
-    _next_urgent_at: float = -math.inf
     _elsewhere: int = 0
     _last_begin: float = -math.inf
     _recent: deque[tuple[float, Outcome, float]] = field(default_factory=lambda: deque(maxlen=20_000))
@@ -60,19 +67,10 @@ class Account:
             slots=settings.concurrency,
             free_slots=settings.concurrency,
             reserved_slots=critical_reserve(settings.concurrency, self.critical_percent),
-            tokens=None if settings.rate_per_second is None else 0,
             capabilities=_capabilities(settings),
         )
-
-    @property
-    def burst(self) -> float:
-        """What the bucket may hold."""
-        return self.settings.burst or max(1.0, self.settings.rate_per_second or 1.0)
-
-    @property
-    def bucket_reserve(self) -> int:
-        """How many tokens stay in the shared bucket for critical messages that may come."""
-        return critical_reserve(int(self.burst), self.critical_percent)
+        self.stock = Stock(self.view, settings, self.critical_percent)
+        self.rate_now = settings.rate_per_second
 
     @property
     def in_flight(self) -> int:
@@ -91,8 +89,7 @@ class Account:
         view.probe_due = breaker.is_probe_due(now)
         view.probe_due_if_all_open = breaker.is_probe_due(now, all_open=True)
         view.trickle_due = is_trickle_due(self._elsewhere, now - self._last_begin, self.in_flight)
-        if view.tokens and now > self._stock_until:
-            view.tokens = 0
+        self.stock.expire(now)
 
     def reserve(self) -> None:
         """Take the slot and the token that a chosen message uses."""
@@ -106,53 +103,24 @@ class Account:
         if token and self.view.tokens is not None:
             self.view.tokens += 1
 
-    # Tokens
+    # What holds for everybody
 
-    def wanted_tokens(self, now: float, most: int, *, urgent: bool = False) -> int:
-        """Return how many tokens to draw so that `most` messages could go, 0 where there are enough.
+    def block(self, until: float) -> None:
+        """Leave the provider alone until an instant, which the whole cluster does; one that is over ends it."""
+        self.view.blocked_until = until
 
-        `urgent` draws may have what is kept in the bucket for critical messages, and do not wait
-        for the next token because others must.
-        """
-        view = self.view
-        if view.tokens is None or view.obstruction(now) not in {None, "breaker_open", "misconfigured"}:
-            return 0
-        if now < (self._next_urgent_at if urgent else view.next_token_at):
-            return 0
-        chunk = max(1, int((self.settings.rate_per_second or 1.0) * _CHUNK_SECONDS))
-        return max(0, min(chunk, most, view.free_slots) - view.tokens)
+    def throttle(self, verdict: Verdict, now: float) -> float:
+        """Learn from a 429 and return for how many seconds this sender leaves the provider alone at least."""
+        seconds = verdict.retry_after_seconds
+        self.throttled = Throttled(seconds, seconds is not None and seconds >= QUOTA_RETRY_AFTER_SECONDS)
+        pause = _FIRST_BLOCK_SECONDS if seconds is None else seconds
+        self.view.blocked_until = max(self.view.blocked_until, now + pause)
+        return pause
 
-    def stay_dry(self, until: float) -> None:
-        """Draw nothing until an instant: the bucket cannot be asked."""
-        self.view.next_token_at = self._next_urgent_at = until
-
-    def take_tokens(self, drawn: Drawn, now: float, *, urgent: bool = False) -> None:
-        """Put what was drawn from the shared bucket into stock."""
-        self.learn_block(drawn, now)
-        if self.view.tokens is None:
-            return
-        self.view.tokens += drawn.granted
-        self._stock_until = now + _STOCK_SECONDS
-        self.view.next_token_at = now if drawn.granted else now + max(0, drawn.next_at - drawn.now) / 1000
-        if urgent:
-            self._next_urgent_at = self.view.next_token_at
-
-    def learn_block(self, drawn: Drawn, now: float) -> None:
-        """Learn until when the provider is to be left alone by everybody."""
-        if drawn.blocked_until is not None:
-            self.view.blocked_until = now + max(0, drawn.blocked_until - drawn.now) / 1000
-
-    def throttle(self, verdict: Verdict, now: float) -> int:
-        """Learn from a 429 and return for how many milliseconds the provider is blocked."""
-        since = now - _ACCEPTED_SECONDS
-        accepted = sum(at >= since and outcome is Outcome.ACCEPTED for at, outcome, _ in self._recent)
-        now_ms = int(now * 1000)
-        self.limit = limiter.throttle(
-            self.limit, self.settings.rate_per_second, accepted / _ACCEPTED_SECONDS, verdict.retry_after_seconds, now_ms
-        )
-        block_ms = max(0, self.limit.blocked_until - now_ms)
-        self.view.blocked_until = now + block_ms / 1000
-        return block_ms
+    def come_back(self) -> None:
+        """Begin slowly, here and in the whole cluster: the provider may have come back cold."""
+        self.returns = True
+        self.stock.ramp(is_ramping=True)
 
     # Learning
 
@@ -180,9 +148,10 @@ class Account:
         """Learn from the end of an attempt; returns what it did to the breaker."""
         outcome = verdict.outcome
         self._recent.append((now, outcome, now - began_at))
+        self.accepted += outcome in _TAKEN
         self.health.observe(outcome, now - began_at, now, overdue_at=overdue_at)
         if is_probe:
-            change = self.breaker.end_probe(outcome, began_at, now, self.draw())
+            change = self.breaker.end_probe(outcome, began_at, now, self.draw(), generic_refusal=verdict.is_generic)
         else:
             change = self.breaker.observe(
                 outcome,
@@ -191,9 +160,15 @@ class Account:
                 self.draw(),
                 failing=self.health.is_failing(now),
                 was_overdue=overdue_at is not None,
+                generic_refusal=verdict.is_generic,
             )
+        if verdict.account_fault:
+            # The message was taken, and others would not be.
+            change = self.breaker.observe(Outcome.MISCONFIGURED, began_at, now, self.draw()) or change
         if change is Change.CLOSED:
             self.health.forget()
+            self.closed_at = now
+            self.come_back()
         return change
 
     # Telling

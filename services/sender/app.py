@@ -10,15 +10,15 @@ from services.sender import lease_keeper, telling
 from services.sender.account import Account
 from services.sender.dispatcher import Dispatcher
 from services.sender.provider_actor import ProviderActor
+from services.sender.sharing import SHARE_SECONDS, Sharing
 from services.sender.supervisor import supervise
 from services.sender.transport.channel import open_channel
-from shared.domain.errors import QueueError
+from services.sender.transport.http import HttpConnections
 from shared.queue import Queue
 from shared.queue.bells import listen
 from shared.queue.processes import BEAT_SECONDS
 from shared.runtime import joining, run_file
 from shared.runtime.dice import draw
-from shared.runtime.logs import get_logger
 from shared.runtime.metrics import SENDER, Metrics
 from shared.runtime.ops import Ops
 from shared.runtime.process import Lifetime
@@ -26,11 +26,8 @@ from shared.runtime.tasks import TaskScope, periodically
 from shared.settings.model import Settings, config_revision
 
 _FLIGHTS_SECONDS: Final = 0.1
-_SHARE_SECONDS: Final = 1.0
 #: All is written by then, and the grace period may be over.
 _GOODBYE_SECONDS: Final = 1.0
-
-log = get_logger()
 
 
 class Sender:
@@ -41,20 +38,21 @@ class Sender:
         self._settings = settings
         self._metrics = metrics
         self._revision = config_revision(settings)
-        self.dispatcher = Dispatcher(queue, settings, metrics)
-        self.actors = [
-            self._actor(Account(provider, settings.sender.critical_reserve_percent, draw))
-            for provider in settings.providers
+        self._http = HttpConnections()
+        accounts = [
+            Account(provider, settings.sender.critical_reserve_percent, draw) for provider in settings.providers
         ]
-        self.dispatcher.employ(self.actors)
-        self._blocks: set[asyncio.Task[None]] = set()
+        self.dispatcher = Dispatcher(queue, settings, metrics)
+        self.sharing = Sharing(queue, accounts, self.dispatcher.courier.changed)
+        self.actors = [self._actor(account) for account in accounts]
+        self.dispatcher.employ(self.actors, self.sharing.is_paused)
 
     def _actor(self, account: Account) -> ProviderActor:
         size = max(1000, 2 * self._settings.sender.concurrency)
-        channel = open_channel(account.settings)
-        actor = ProviderActor(account, channel, self._queue.leases, self.dispatcher.courier, self._metrics, size)
+        channel = open_channel(account.settings, self._http)
+        outlet = self.dispatcher.courier
+        actor = ProviderActor(account, channel, self._queue.leases, outlet, self.sharing, self._metrics, size)
         actor.on_begin = self._began
-        actor.on_throttle = self._block
         return actor
 
     @property
@@ -72,7 +70,7 @@ class Sender:
         scope.keep("bells", listen(self._queue.core, "wake", self.dispatcher.hear))
         scope.keep("leases", periodically("extend", self._renew, lease_seconds / lease_keeper.LOOKS_PER_LEASE))
         scope.keep("flights", periodically("flights", self._look_at_flights, _FLIGHTS_SECONDS))
-        scope.keep("share", periodically("share", self._share, _SHARE_SECONDS))
+        scope.keep("share", periodically("share", self._share, SHARE_SECONDS))
         scope.keep("census", periodically("census", self._count_senders, BEAT_SECONDS))
         scope.keep("beat", joining.beat(self._queue, SENDER, self._queue.leases.name, self.tell))
 
@@ -94,27 +92,14 @@ class Sender:
         telling.show(self._metrics, self.accounts, now)
         for actor in self.actors:
             self._metrics.actor_mailbox_depth[f"provider {actor.name}"].set(len(actor.mailbox))
-            drawn = await self._queue.providers.draw(actor.name, rate=None, burst=1, wanted=0)
-            actor.account.learn_block(drawn, time.monotonic())
         self._metrics.actor_mailbox_depth["settler"].set(len(self.dispatcher.settler.mailbox))
+        await self.sharing.exchange()
+        await self.sharing.give_back()
 
     def _began(self, provider: str) -> None:
         for account in self.accounts:
             if account.settings.name != provider:
                 account.begin_elsewhere()
-
-    def _block(self, account: Account, block_ms: int) -> None:
-        """Tell every sender to leave a provider alone."""
-        task = asyncio.create_task(self._write_block(account, block_ms), name=f"block {account.settings.name}")
-        self._blocks.add(task)
-        task.add_done_callback(self._blocks.discard)
-
-    async def _write_block(self, account: Account, block_ms: int) -> None:
-        try:
-            await self._queue.providers.draw(account.settings.name, rate=None, burst=1, wanted=0, block_ms=block_ms)
-        except QueueError as error:
-            # This sender keeps to the block all the same; the others will be told so by the provider.
-            log.warning("chore_failed", chore="block", error=str(error), kind=type(error).__name__)
 
     def tell(self) -> dict[str, Any]:
         """Return what the census shows of this sender."""
@@ -143,6 +128,7 @@ class Sender:
         """Close the connections to all providers."""
         for actor in self.actors:
             await actor.close()
+        await self._http.close()
 
 
 async def run(settings: Settings, lifetime: Lifetime) -> None:

@@ -40,6 +40,8 @@ _UNKNOWN_WAIT_MS: Final = 1_000
 _STRUCK_WAIT_MS: Final = 1_000
 #: For so long nothing is leased of a flow whose head just found no provider.
 _COOL_SECONDS: Final = 0.05
+#: What a message waits for that was not handed over, where it cannot go at once.
+_WAITING: Final = {"unreadable": WaitingCode.TURN, "paused": WaitingCode.PAUSED}
 
 log = get_logger()
 
@@ -127,7 +129,7 @@ class Courier:
 
     def _is_particular(self, delivery: Delivery) -> bool:
         """Whether the message itself narrows the choice, so that others of its flow may go before it."""
-        if delivery.refused or delivery.lease.is_doubtful:
+        if delivery.refused or delivery.lease.is_doubtful or delivery.lease.envelope.pinned_to:
             return True
         size, recipients = delivery.lease.envelope.size_bytes, len(delivery.pending)
         able = [account.view.capabilities for account in self.pools[delivery.lease.pool].accounts]
@@ -262,8 +264,8 @@ class Courier:
         elif delivery.closed is not None:
             self._settle_for_later(delivery, Choice(None))
         else:
-            delay = _UNKNOWN_WAIT_MS if status == "unreadable" else None
-            self._release(delivery, delay_ms=delay, waiting=None if delay is None else WaitingCode.TURN)
+            waiting = _WAITING.get(status)
+            self._release(delivery, delay_ms=None if waiting is None else _UNKNOWN_WAIT_MS, waiting=waiting)
 
     def _settle_unsent(self, delivery: Delivery) -> None:
         """Say of an attempt that may stand in the record as begun that nothing of it left this sender."""

@@ -18,7 +18,8 @@ class Delivery:
     `until` is the local instant (monotonic seconds) at which the lease ends. `pending` are the
     recipients still to be served, `tried` the providers that had it under this lease. `closed`
     and `decided` are the last attempt and the recipients it decided, written by the next begin.
-    `counts_round` says whether some attempt ended so that the lease counts as a round,
+    `is_probe` says that its attempt finds out whether a provider is back, `has_right` that the cluster
+    lets this sender do so. `counts_round` says whether some attempt ended so that the lease counts as a round,
     `may_have_begun` that a begin at the provider `asked_of` was asked for and its answer never came.
     """
 
@@ -38,6 +39,7 @@ class Delivery:
     asked_of: str = ""
     envelope: Envelope | None = field(default=None, repr=False)
     is_probe: bool = False
+    has_right: bool = False
     parcel: Parcel | None = field(default=None, repr=False)
 
     @classmethod
@@ -62,6 +64,7 @@ class Delivery:
             tried=self.tried,
             refused=[name for name in providers if short_hash(name) in refused] if refused else (),
             prefer=self.lease.prefer if self.lease.is_doubtful and not self.tried else None,
+            only=self.lease.envelope.pinned_to or None,
             waited_seconds=waited_seconds,
             nothing_else_waits=nothing_else_waits,
         )

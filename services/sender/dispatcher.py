@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from services.sender.account import Account
@@ -70,11 +70,13 @@ class Dispatcher:
         self._leased_at = 0.0
         self._swept_at = 0.0
         self._is_leasing = False
+        self._is_paused: Callable[[str], bool] = lambda _pool: False
         #: The names of all senders, as the census knows them.
         self.senders: frozenset[str] = frozenset()
 
-    def employ(self, actors: Iterable[ProviderActor]) -> None:
-        """Work with these providers' actors."""
+    def employ(self, actors: Iterable[ProviderActor], is_paused: Callable[[str], bool]) -> None:
+        """Work with these providers' actors; `is_paused` says of a pool that nothing of it may begin."""
+        self._is_paused = is_paused
         self.courier.employ(actors, self._settings.pools)
 
     @property
@@ -188,7 +190,7 @@ class Dispatcher:
         size_bytes = 0
         for name, flows in waiting.items():
             pool = self.courier.pools.get(name)
-            if pool is None or not pool.actors:
+            if pool is None or not pool.actors or self._is_paused(name):
                 continue
             budget = self.holdings.budget(name)
             warm = {
@@ -272,25 +274,28 @@ class Dispatcher:
         thirsty = [
             (account, wanted)
             for account in pool.accounts
-            if flows and (wanted := account.wanted_tokens(now, most, urgent=urgent))
+            if flows and (wanted := account.stock.wanted(now, most, urgent=urgent))
         ]
         await asyncio.gather(*(self._draw_for(account, wanted, urgent=urgent) for account, wanted in thirsty))
 
     async def _draw_for(self, account: Account, wanted: int, *, urgent: bool) -> None:
+        stock = account.stock
         try:
             drawn = await self._queue.providers.draw(
                 account.settings.name,
-                rate=account.settings.rate_per_second,
-                burst=account.burst,
-                wanted=wanted,
-                reserve=0 if urgent else account.bucket_reserve,
+                stock.limits,
+                wanted,
+                reserve=0 if urgent else stock.reserve,
                 seconds=_DRAW_SECONDS,
             )
         except QueueError as error:
             log.warning("chore_failed", chore="draw", error=str(error), kind=type(error).__name__)
-            account.stay_dry(time.monotonic() + _DRAW_PAUSE_SECONDS)
+            stock.stay_dry(time.monotonic() + _DRAW_PAUSE_SECONDS)
         else:
-            account.take_tokens(drawn, time.monotonic(), urgent=urgent)
+            now = time.monotonic()
+            stock.take(drawn, now, urgent=urgent)
+            if drawn.blocked_until is not None:
+                account.block(now + (drawn.blocked_until - drawn.now) / 1000)
 
     # The end
 
@@ -321,7 +326,7 @@ def _next_chance(accounts: Iterable[Account], now: float) -> float:
     seconds = _SWEEP_SECONDS
     for account in accounts:
         view = account.view
-        for instant in (view.next_token_at, view.blocked_until, view.next_probe_at):
+        for instant in (view.next_token_at, view.blocked_until, view.quota_until, view.next_probe_at):
             if now < instant < now + seconds:
                 seconds = instant - now
     return max(0.001, seconds)

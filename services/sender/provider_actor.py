@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -25,6 +25,10 @@ from shared.runtime.metrics import Metrics
 _BATCH: Final = 125
 _PAUSE_SECONDS: Final = 0.2
 _MOST_OVERDUE_SECONDS: Final = 10.0
+#: How long to leave a probe to another sender before asking for the right again.
+_OTHERS_PROBE_SECONDS: Final = 0.5
+#: A pause that Redis knows of and this sender does not yet: soon it will.
+_UNKNOWN_PAUSE_SECONDS: Final = 0.5
 
 log = get_logger()
 
@@ -36,18 +40,38 @@ class Outlet(Protocol):
         """An attempt has ended."""
 
     def unused(self, delivery: Delivery, status: str) -> None:
-        """Nothing was handed over: `stale`, `cancelled`, `expired`, `late` (the lease is nearly over), `unreadable`
-        (the content could not be read) or `draining`."""
+        """Nothing was handed over: `stale`, `cancelled`, `expired`, `paused`, `late` (the lease is nearly over),
+        `unreadable` (the content could not be read), `unprobed` (another sender finds out) or `draining`."""
 
     def changed(self) -> None:
         """The provider has room, or its state changed: other messages may go now."""
+
+
+class Commons(Protocol):
+    """What the senders of a provider have in common."""
+
+    async def may_probe(self, account: Account) -> bool:
+        """Return whether this sender, and no other, may find out whether the provider is back."""
+
+    def probed(self, account: Account) -> None:
+        """It has found out, or did not try."""
+
+    def hurry(self, account: Account) -> None:
+        """Tell the others at once what was learned."""
 
 
 class ProviderActor:
     """The actor of one provider."""
 
     def __init__(
-        self, account: Account, channel: Channel, leases: Leases, outlet: Outlet, metrics: Metrics, size: int
+        self,
+        account: Account,
+        channel: Channel,
+        leases: Leases,
+        outlet: Outlet,
+        commons: Commons,
+        metrics: Metrics,
+        size: int,
     ) -> None:
         self.account = account
         self.name = account.settings.name
@@ -55,15 +79,15 @@ class ProviderActor:
         self._channel = channel
         self._leases = leases
         self._outlet = outlet
+        self._commons = commons
         self._metrics = metrics
         self._batch: set[Delivery] = set()
-        self._fetches: set[asyncio.Task[None]] = set()
+        self._errands: set[asyncio.Task[None]] = set()
         self._is_draining = False
         self._is_landed = False
-        self._flights: dict[asyncio.Task[None], tuple[Delivery, float]] = {}
+        self._flights: dict[asyncio.Task[None], tuple[tuple[Delivery, ...], float]] = {}
         self._overdue: dict[Delivery, float] = {}
         self.on_begin: Callable[[str], None] = lambda _name: None
-        self.on_throttle: Callable[[Account, int], None] = lambda _account, _block_ms: None
 
     async def act(self) -> None:
         """Serve the mailbox, until cancelled."""
@@ -87,19 +111,30 @@ class ProviderActor:
             elif self._is_draining and not delivery.may_have_begun:
                 self._refuse(delivery, "draining")
             elif delivery.lease.pieces and delivery.envelope is None:
-                self._fetch(delivery)
+                self._aside(self._fetch_content(delivery), delivery)
+            elif delivery.is_probe and not delivery.has_right:
+                self._aside(self._claim(delivery), delivery)
             else:
                 by_shard.setdefault(delivery.lease.shard, []).append(delivery)
         await asyncio.gather(*(self._begin_in(shard, deliveries) for shard, deliveries in by_shard.items()))
 
-    def _fetch(self, delivery: Delivery) -> None:
-        """Read a large content before its attempt begins: trouble with Redis is no attempt of the provider's."""
+    def _aside(self, errand: Coroutine[None, None, None], delivery: Delivery) -> None:
+        """Let one delivery wait for what it needs before its attempt begins; the others do not wait for it."""
         self._batch.discard(delivery)
-        fetch = asyncio.create_task(self._fetch_content(delivery), name=f"content of {delivery.lease.id}")
-        self._fetches.add(fetch)
-        fetch.add_done_callback(self._fetches.discard)
+        task = asyncio.create_task(errand, name=f"errand for {delivery.lease.id}")
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    async def _claim(self, delivery: Delivery) -> None:
+        if await self._commons.may_probe(self.account):
+            delivery.has_right = True
+            self.mailbox.put(delivery)
+        else:
+            self.account.breaker.abandon_probe(time.monotonic(), _OTHERS_PROBE_SECONDS)
+            self._refuse(delivery, "unprobed")
 
     async def _fetch_content(self, delivery: Delivery) -> None:
+        """Read a large content: trouble with Redis is no attempt of the provider's."""
         try:
             delivery.envelope = await self._leases.whole(delivery.lease)
         except QueueError as error:
@@ -124,14 +159,22 @@ class ProviderActor:
                 self._batch.discard(delivery)
                 self.mailbox.put(delivery)
             return
+        ready = []
         for delivery, begun in zip(deliveries, answers, strict=True):
             if begun.status == "begun":
-                self._launch(delivery, begun)
+                ready.append((delivery, begun))
             else:
-                if begun.status == "stale":
-                    self._metrics.stale_writes["begin"].inc()
-                    log.warning("stale_write_refused", script="begin", message_id=delivery.lease.id)
-                self._refuse(delivery, begun.status)
+                self._refuse_begin(delivery, begun.status)
+        self._launch(ready)
+
+    def _refuse_begin(self, delivery: Delivery, status: str) -> None:
+        if status == "stale":
+            self._metrics.stale_writes["begin"].inc()
+            log.warning("stale_write_refused", script="begin", message_id=delivery.lease.id)
+        elif status == "paused":
+            view = self.account.view
+            view.paused_until = max(view.paused_until, time.monotonic() + _UNKNOWN_PAUSE_SECONDS)
+        self._refuse(delivery, status)
 
     async def _begin_singly(self, shard: int, deliveries: Sequence[Delivery], defect: ScriptDefect) -> None:
         """Find the one that Redis refuses, so that the others can begin; its own lease runs out."""
@@ -161,49 +204,110 @@ class ProviderActor:
         self._outlet.unused(delivery, status)
 
     def _free(self, delivery: Delivery, *, token: bool) -> None:
-        delivery.is_probe = False
+        self._end_probe(delivery)
         self.account.restore(token=token)
         self._outlet.changed()
 
-    def _launch(self, delivery: Delivery, begun: Begun) -> None:
+    def _end_probe(self, delivery: Delivery) -> None:
+        delivery.is_probe = False
+        if delivery.has_right:
+            delivery.has_right = False
+            self._commons.probed(self.account)
+
+    # In flight
+
+    def _launch(self, begun: Sequence[tuple[Delivery, Begun]]) -> None:
+        """Let what has begun go out: together where the provider takes many in one request, else each alone."""
+        together: list[tuple[Delivery, Begun]] = []
+        for delivery, start in begun:
+            if not self._take_off(delivery):
+                continue
+            if self._may_join(delivery, start):
+                together.append((delivery, start))
+            else:
+                self._fly([(delivery, start)])
+        for group in self._groups(together):
+            self._fly(group)
+
+    def _take_off(self, delivery: Delivery) -> bool:
+        """Note that an attempt has begun; return whether it may still go out."""
         self._batch.discard(delivery)
         if self._is_landed:
             # The answer came when nothing may go out any more.
             delivery.may_have_begun, delivery.asked_of = True, self.name
             self._refuse(delivery, "draining")
-            return
+            return False
         delivery.attempts += 1
         delivery.may_have_begun = False
         delivery.closed, delivery.decided = None, ()
         if delivery.lease.is_doubtful:
             self._metrics.possible_duplicates.inc()
-        now = time.monotonic()
-        self.account.begin(now)
         self.on_begin(self.name)
         log.debug("attempt_begun", message_id=delivery.lease.id, provider=self.name, attempt=delivery.attempts)
-        flight = asyncio.create_task(self._fly(delivery, begun, now), name=f"{self.name}/{delivery.lease.id}")
-        self._flights[flight] = (delivery, now)
+        return True
+
+    def _may_join(self, delivery: Delivery, begun: Begun) -> bool:
+        # Whoever was tried before goes alone: it may be what spoiled its batch, and a lost answer
+        # to a request of one message puts no other in doubt.
+        if self._channel.batch_limit == 1 or delivery.is_probe or delivery.attempts > 1:
+            return False
+        return self._channel.may_join(self._parcel(delivery, begun))
+
+    def _groups(self, begun: Sequence[tuple[Delivery, Begun]]) -> Iterator[list[tuple[Delivery, Begun]]]:
+        """Divide what goes together into requests that the provider takes."""
+        group: list[tuple[Delivery, Begun]] = []
+        size_bytes = 0
+        for pair in begun:
+            size = pair[0].lease.envelope.size_bytes
+            if group and (len(group) == self._channel.batch_limit or size_bytes + size > self._channel.max_batch_bytes):
+                yield group
+                group, size_bytes = [], 0
+            group.append(pair)
+            size_bytes += size
+        if group:
+            yield group
+
+    def _fly(self, begun: Sequence[tuple[Delivery, Begun]]) -> None:
+        now = time.monotonic()
+        self.account.begin(now)
+        flight = asyncio.create_task(self._deliver(begun, now), name=f"{self.name}/{begun[0][0].lease.id}")
+        self._flights[flight] = (tuple(delivery for delivery, _ in begun), now)
         flight.add_done_callback(self._landed)
 
     def _landed(self, flight: asyncio.Task[None]) -> None:
-        delivery, _ = self._flights.pop(flight)
+        deliveries, _ = self._flights.pop(flight)
         if not flight.cancelled() and (defect := flight.exception()) is not None:
             log.error("task_crashed", task=flight.get_name(), error=repr(defect), exc_info=defect)
-            # Its lease runs out, and it is judged as what it is: begun, and its end unknown.
-            self._outlet.unused(delivery, "stale")
+            for delivery in deliveries:
+                # Its lease runs out, and it is judged as what it is: begun, and its end unknown.
+                self._outlet.unused(delivery, "stale")
 
-    async def _fly(self, delivery: Delivery, begun: Begun, began: float) -> None:
+    async def _deliver(self, begun: Sequence[tuple[Delivery, Begun]], began: float) -> None:
         is_providers = False
         try:
-            verdict = legible(await self._channel.deliver(self._parcel(delivery, begun)))
+            verdicts = await self._exchange(begun)
             is_providers = True
         except asyncio.CancelledError:
             # The grace period is over: whether the provider has it is unknown, and is written down so.
-            verdict = Verdict(Outcome.AMBIGUOUS, "the sender was stopped while it waited for the answer")
+            lost = Verdict(Outcome.AMBIGUOUS, "the sender was stopped while it waited for the answer")
+            verdicts = [lost] * len(begun)
         except Exception as defect:
-            log.exception("task_crashed", task=f"{self.name}/{delivery.lease.id}", error=repr(defect))
-            verdict = Verdict(Outcome.AMBIGUOUS, f"a defect in the sender: {type(defect).__name__}")
-        self._end(delivery, begun, began, verdict, is_providers=is_providers)
+            log.exception("task_crashed", task=f"{self.name}/{begun[0][0].lease.id}", error=repr(defect))
+            verdicts = [Verdict(Outcome.AMBIGUOUS, f"a defect in the sender: {type(defect).__name__}")] * len(begun)
+        for (delivery, start), verdict in zip(begun, verdicts, strict=True):
+            self._end(delivery, start, began, legible(verdict), is_providers=is_providers)
+
+    async def _exchange(self, begun: Sequence[tuple[Delivery, Begun]]) -> Sequence[Verdict]:
+        parcels = [self._parcel(delivery, start) for delivery, start in begun]
+        if len(parcels) > 1:
+            return await self._channel.deliver_batch(parcels)
+        (parcel,) = parcels
+        lease = begun[0][0].lease
+        if lease.is_doubtful and lease.prefer == self.name:
+            found = await self._channel.ask(parcel)
+            if found is not None:
+                return [found]
+        return [await self._channel.deliver(parcel)]
 
     def _parcel(self, delivery: Delivery, begun: Begun) -> Parcel:
         if delivery.parcel is None:
@@ -244,7 +348,7 @@ class ProviderActor:
             route=delivery.route,
         )
         delivery.tried = (*delivery.tried, self.name)
-        delivery.is_probe = False
+        self._end_probe(delivery)
         log.debug("attempt_finished", message_id=delivery.lease.id, provider=self.name, outcome=outcome)
         self._outlet.tried(delivery, attempt, verdict)
         self._outlet.changed()
@@ -256,22 +360,23 @@ class ProviderActor:
         change = self.account.observe(verdict, began, now, is_probe=delivery.is_probe, overdue_at=overdue_at)
         if verdict.outcome is not Outcome.ACCEPTED:
             self._note_trouble(verdict, begun, now, began)
+        if verdict.account_fault:
+            log.error("provider_misconfigured", provider=self.name, detail=verdict.account_fault)
         if change is not None:
-            self._tell(change, verdict.detail)
+            self._tell(change, verdict.account_fault or verdict.detail)
 
     def _note_trouble(self, verdict: Verdict, begun: Begun, now: float, began: float) -> None:
         at = begun.at + round((now - began) * 1000)
         self.account.last_error = {"at": at, "outcome": verdict.outcome, "detail": verdict.detail[:200]}
         if verdict.outcome is Outcome.THROTTLED:
-            block_ms = self.account.throttle(verdict, now)
-            log.warning(
-                "provider_throttled", provider=self.name, retry_after_seconds=block_ms / 1000, detail=verdict.detail
-            )
-            self.on_throttle(self.account, block_ms)
+            seconds = self.account.throttle(verdict, now)
+            log.warning("provider_throttled", provider=self.name, retry_after_seconds=seconds, detail=verdict.detail)
+            self._commons.hurry(self.account)
         elif verdict.outcome is Outcome.MISCONFIGURED:
             log.error("provider_misconfigured", provider=self.name, detail=verdict.detail)
 
     def _tell(self, change: Change, detail: str) -> None:
+        self._commons.hurry(self.account)
         if change is Change.CLOSED:
             log.info("breaker_closed", provider=self.name)
         elif change is Change.OPENED:
@@ -281,18 +386,24 @@ class ProviderActor:
         """Notice attempts that are overdue: a provider that hangs is left before its time-outs end."""
         patience = min(_MOST_OVERDUE_SECONDS, self.account.health.latency.overdue_after_seconds())
         oldest = now
-        for delivery, began in self._flights.values():
+        for deliveries, began in self._flights.values():
             oldest = min(oldest, began)
-            if now - began > patience and delivery not in self._overdue:
-                self._overdue[delivery] = now
-                change = self.account.overdue(began, now, is_probe=delivery.is_probe)
-                delivery.is_probe = False  # it has failed as a probe, whatever it comes to
-                if change is not None:
-                    self._tell(change, "attempts are overdue")
+            if now - began > patience:
+                for delivery in deliveries:
+                    self._note_overdue(delivery, began, now)
         if self._flights:
             change = self.account.breaker.observe_silence(oldest, now, self.account.draw())
             if change is not None:
                 self._tell(change, "no answer for a long time")
+
+    def _note_overdue(self, delivery: Delivery, began: float, now: float) -> None:
+        if delivery in self._overdue:
+            return
+        self._overdue[delivery] = now
+        change = self.account.overdue(began, now, is_probe=delivery.is_probe)
+        self._end_probe(delivery)  # it has failed as a probe, whatever it comes to
+        if change is not None:
+            self._tell(change, "attempts are overdue")
 
     def hand_back(self) -> None:
         """Give back what waits in the mailbox: nothing new begins."""

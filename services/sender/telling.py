@@ -9,6 +9,7 @@ from typing import Any
 from services.sender.account import Account
 from shared.policy.breaker import BreakerState
 from shared.policy.views import RouteCode
+from shared.queue.pauses import Pause
 from shared.runtime.metrics import BREAKER_STATES, Metrics
 
 _STATES = {
@@ -47,7 +48,7 @@ def row(account: Account, revision: str, now: float, wall_ms: int) -> dict[str, 
         "state": _state(account, obstruction),
         "available": obstruction is None,
         "available_at": _wall(_available_at(account, obstruction), now, wall_ms),
-        "paused": None,
+        "paused": _pause(account.pause),
         "health": round(view.health, 3),
         "breaker": {
             "state": breaker.state.value,
@@ -57,10 +58,10 @@ def row(account: Account, revision: str, now: float, wall_ms: int) -> dict[str, 
         },
         "limits": {
             "rate_per_second": settings.rate_per_second,
-            "rate_now_per_second": settings.rate_per_second,
-            "burst": account.burst if settings.rate_per_second is not None else None,
+            "rate_now_per_second": account.rate_now,
+            "burst": account.stock.limits.burst,
             "concurrency": settings.concurrency,
-            "quotas": [],
+            "quotas": _quotas(account, now, wall_ms),
         },
         "usage": {"tokens": view.tokens, "in_flight": account.in_flight, "accepted_24h": None},
         "outcomes_1m": outcomes,
@@ -68,6 +69,26 @@ def row(account: Account, revision: str, now: float, wall_ms: int) -> dict[str, 
         "last_error": account.last_error,
         "config_revision": revision,
     }
+
+
+def _pause(pause: Pause | None) -> dict[str, Any] | None:
+    return None if pause is None else {"reason": pause.reason, "since_at": pause.since, "until": pause.until}
+
+
+def _quotas(account: Account, now: float, wall_ms: int) -> list[dict[str, Any]]:
+    limits, used = account.stock.limits, account.stock.used
+    frees_at = _wall(account.view.quota_until, now, wall_ms)
+    return [
+        {
+            "messages": quota.messages,
+            "per": quota.per,
+            "window": "rolling" if quota.is_rolling else "calendar",
+            "zone": quota.zone,
+            "used": units,
+            "frees_at": frees_at if units >= quota.messages else None,
+        }
+        for quota, units in zip(limits.quotas, used, strict=True)
+    ]
 
 
 def _state(account: Account, obstruction: RouteCode | None) -> str:
@@ -79,8 +100,12 @@ def _state(account: Account, obstruction: RouteCode | None) -> str:
 
 
 def _available_at(account: Account, obstruction: RouteCode | None) -> float | None:
+    if obstruction is RouteCode.PAUSED:
+        return account.view.paused_until
     if obstruction is RouteCode.THROTTLED:
         return account.view.blocked_until
+    if obstruction is RouteCode.QUOTA_SPENT:
+        return account.view.quota_until
     if obstruction in {RouteCode.BREAKER_OPEN, RouteCode.MISCONFIGURED} and account.breaker.opening:
         return account.breaker.opening.next_probe_at
     return None

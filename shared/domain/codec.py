@@ -96,6 +96,8 @@ def _head(envelope: Envelope) -> dict[str, Any]:
         head["on_ambiguous"] = envelope.on_ambiguous
     if envelope.message_id_domain != _domain(envelope.sender):
         head["domain"] = envelope.message_id_domain
+    if envelope.pinned_to:
+        head["pinned_to"] = envelope.pinned_to
     return head
 
 
@@ -123,6 +125,7 @@ def _envelope(head: dict[str, Any], bodies: dict[str, Any], files: bytes) -> Env
         on_ambiguous=OnAmbiguous(head["on_ambiguous"]) if "on_ambiguous" in head else OnAmbiguous.RETRY,
         message_id_domain=head.get("domain", _domain(sender)),
         size_bytes=head["size"],
+        pinned_to=head.get("pinned_to", ""),
     )
 
 

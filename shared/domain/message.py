@@ -68,7 +68,8 @@ class Envelope:
     """One email as submitted; never changed afterwards.
 
     Recipients are numbered through `to`, then `cc`, then `bcc`, from 0; the number stands for a
-    recipient everywhere (verdicts, attempts, the queue).
+    recipient everywhere (verdicts, attempts, the queue). `pinned_to` names the one provider that may
+    carry it, "" for any: it tests that provider.
     """
 
     sender: Address
@@ -86,6 +87,7 @@ class Envelope:
     on_ambiguous: OnAmbiguous = OnAmbiguous.RETRY
     message_id_domain: str = ""
     size_bytes: int = 0
+    pinned_to: str = ""
 
     @property
     def recipients(self) -> tuple[Address, ...]:

@@ -46,7 +46,11 @@ FORGIVEN_AFTER_SECONDS: Final = 60.0
 
 PROBES_TO_CLOSE: Final = 3
 PROBES_TO_CLOSE_AFTER_OTHERS: Final = 1
+#: With every provider gone there is nothing to lose by believing the first success: the ramp bounds what it costs.
+PROBES_TO_CLOSE_WHEN_ALL_OPEN: Final = 1
 BETWEEN_PROBES_SECONDS: Final = 0.05
+#: After a failed probe of any sender the others wait too, or each would find out for itself once a second.
+BETWEEN_FAILED_PROBES_SECONDS: Final = 0.95
 ALL_OPEN_PROBE_SECONDS: Final = 1.0
 #: Probes stay a twentieth of the traffic, however short the wait: that makes a short wait safe at a message a minute.
 ELSEWHERE_BEFORE_PROBE: Final = 20
@@ -192,16 +196,21 @@ class Breaker:
         seldom_enough = self._elsewhere >= ELSEWHERE_BEFORE_PROBE or quiet >= PROBE_ANYWAY_SECONDS
         return now >= self.opening.next_probe_at and (seldom_enough or all_open)
 
-    def begin_probe(self) -> None:
-        """Note that a probe begins; no other is due until it has ended or was abandoned."""
+    def begin_probe(self, *, all_open: bool = False) -> None:
+        """Note that a probe begins; no other is due until it has ended or was abandoned.
+
+        `all_open` says that no provider of the message's pool has a closed breaker: then one success is enough.
+        """
         if self.state is BreakerState.OPEN:
             self.state = BreakerState.PROBING
+            if all_open:
+                self._probes_needed = min(self._probes_needed, PROBES_TO_CLOSE_WHEN_ALL_OPEN)
 
-    def abandon_probe(self, now: float) -> None:
-        """Note that the probe did not take place: another sender's is under way, or its message was withdrawn."""
+    def abandon_probe(self, now: float, pause_seconds: float = BETWEEN_PROBES_SECONDS) -> None:
+        """Note that the probe did not take place: its message was withdrawn, or another sender's is under way."""
         if self.state is BreakerState.PROBING:
             self.state = BreakerState.OPEN
-            self._no_probe_before = now + BETWEEN_PROBES_SECONDS
+            self._no_probe_before = now + pause_seconds
 
     def end_probe(
         self, outcome: Outcome, began_at: float, now: float, draw: float, *, generic_refusal: bool = False

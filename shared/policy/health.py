@@ -83,6 +83,11 @@ class Health:
         good = _BENEFIT_OF_DOUBT + kept * (self._good + self._others_good)
         return good / (good + kept * (self._bad + self._others_bad)) * self.latency.factor(now)
 
+    def evidence(self, now: float) -> tuple[float, float]:
+        """Return the own good and bad evidence as it weighs now: where a sender that starts may begin."""
+        self._fade(now)
+        return self._good, self._bad
+
     def is_failing(self, now: float) -> bool:
         """Whether the own evidence alone is reason enough to leave the provider."""
         self._fade(now)

@@ -75,6 +75,15 @@ class Latency:
         """Return the usual latency, None while too little is known."""
         return math.exp(self._mean) if self._samples >= ENOUGH_SAMPLES else None
 
+    def known(self) -> tuple[float, float] | None:
+        """Return mean and variance of the latency's logarithm, None while too little is known."""
+        return (self._mean, self._variance) if self._samples >= ENOUGH_SAMPLES else None
+
+    def start_from(self, mean: float, variance: float) -> None:
+        """Believe what another sender knows, where this one knows too little."""
+        if self._samples < ENOUGH_SAMPLES:
+            self._samples, self._mean, self._variance, self._current = ENOUGH_SAMPLES, mean, variance, mean
+
     def _sigma(self) -> float:
         return max(_LEAST_SIGMA, math.sqrt(self._variance))
 

@@ -30,7 +30,13 @@ def pool_for(envelope: Envelope, priority: Priority, routes: Iterable[Route]) ->
 
     The envelope's addresses must have been accepted by `check_email`.
     """
-    return next((route.pool for route in routes if _meets(envelope, priority, route)), DEFAULT_POOL)
+    route = route_for(envelope, priority, routes)
+    return DEFAULT_POOL if route is None else route[1].pool
+
+
+def route_for(envelope: Envelope, priority: Priority, routes: Iterable[Route]) -> tuple[int, Route] | None:
+    """Return the first route that the message meets, with its position, or None."""
+    return next((each for each in enumerate(routes) if _meets(envelope, priority, each[1])), None)
 
 
 def _meets(envelope: Envelope, priority: Priority, route: Route) -> bool:

@@ -57,7 +57,8 @@ class Choice:
     With a `provider`, `code` says why it. Without one, `is_impossible` says that no provider of
     the pool can ever carry the message; else `waiting` names the obstacle that ends first, and
     `until` its end where that is known. Where all are empty, a provider could take the message
-    at once had it not been tried in this lease.
+    at once had it not been tried in this lease. `all_open` says of a probe that no provider of the
+    pool is in use.
     """
 
     provider: str | None
@@ -65,6 +66,7 @@ class Choice:
     waiting: WaitingCode | None = None
     until: float | None = None
     is_impossible: bool = False
+    all_open: bool = False
     steps: tuple[RouteStep, ...] = ()
 
 
@@ -72,13 +74,17 @@ def choose(
     message: MessageView, providers: Sequence[ProviderView], now: float, draw: float, *, explain: bool = False
 ) -> Choice:
     """Choose among the providers of the message's pool; `steps` is filled in where an explanation is asked for."""
+    if message.only is not None:
+        providers = [provider for provider in providers if provider.name == message.only]
+        if not providers:
+            return Choice(None, is_impossible=True)
     codes = [_obstacle(message, provider, now) for provider in providers]
     candidates = [provider for provider, code in zip(providers, codes, strict=True) if code is None]
-    picked = None
-    if len(candidates) < len(codes):
-        picked = _probe(message, providers, codes, now)
-    if picked is None and candidates:
-        picked = _among(message, candidates, draw)
+    if message.only is not None:
+        picked = _single(message, providers[0], codes[0])
+    else:
+        picked = _probe(message, providers, codes, now) if len(candidates) < len(codes) else None
+        picked = picked or (_among(message, candidates, draw) if candidates else None)
     if picked is None:
         choice = _wait(message, providers, candidates, now)
         return replace(choice, steps=explain_route(message, providers, codes, None, None, now)) if explain else choice
@@ -86,7 +92,8 @@ def choose(
     if code is RouteCode.BEST:
         code = _why(message, chosen, providers)
     steps = explain_route(message, providers, codes, chosen.name, code, now) if explain else ()
-    return Choice(chosen.name, code, steps=steps)
+    all_open = code is RouteCode.PROBE and _is_all_open(providers, codes, now)
+    return Choice(chosen.name, code, all_open=all_open, steps=steps)
 
 
 def is_trickle_due(elsewhere: int, since_seconds: float, in_flight: int) -> bool:
@@ -188,6 +195,17 @@ def _draw(priority: Priority, equals: list[ProviderView], draw: float) -> Provid
     return equals[-1]  # what rounding left over
 
 
+def _single(
+    message: MessageView, provider: ProviderView, code: RouteCode | None
+) -> tuple[ProviderView, RouteCode] | None:
+    """Choose the one provider that is tested, whatever its health: an open breaker takes it as a probe."""
+    if not provider.has_room_for(message.priority):
+        return None
+    if code is None:
+        return provider, RouteCode.BEST
+    return (provider, RouteCode.PROBE) if code in _SHUT and provider.breaker is BreakerState.OPEN else None
+
+
 def _probe(
     message: MessageView, providers: Sequence[ProviderView], codes: list[RouteCode | None], now: float
 ) -> tuple[ProviderView, RouteCode] | None:
@@ -195,10 +213,7 @@ def _probe(
     shut = [provider for provider, code in zip(providers, codes, strict=True) if code in _SHUT]
     if not shut:
         return None
-    all_open = not any(
-        provider.breaker is _CLOSED and code not in _INABILITIES and provider.paused_until <= now
-        for provider, code in zip(providers, codes, strict=True)
-    )
+    all_open = _is_all_open(providers, codes, now)
     if not may_probe(
         message.priority, message.waited_seconds, nothing_else_waits=message.nothing_else_waits, all_open=all_open
     ):
@@ -208,6 +223,14 @@ def _probe(
         if due and provider.breaker is BreakerState.OPEN and provider.has_room_for(message.priority):
             return provider, RouteCode.PROBE
     return None
+
+
+def _is_all_open(providers: Sequence[ProviderView], codes: list[RouteCode | None], now: float) -> bool:
+    """Whether no provider that can carry the message has a closed breaker."""
+    return not any(
+        provider.breaker is _CLOSED and code not in _INABILITIES and provider.paused_until <= now
+        for provider, code in zip(providers, codes, strict=True)
+    )
 
 
 def may_probe(priority: Priority, waited_seconds: float, *, nothing_else_waits: bool, all_open: bool) -> bool:

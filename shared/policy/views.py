@@ -58,9 +58,10 @@ class MessageView:
 
     `recipients` is how many are still pending. `tried` names the providers that had it in this
     lease, `refused` those that cannot carry it by their own word, `prefer` the one that may hold
-    it already because its answer was lost. `waited_seconds` is the time since it became ready;
-    who does not know it leaves it at for ever, and no patience is had. `nothing_else_waits`
-    says that the pool holds no less urgent message that could be a probe instead.
+    it already because its answer was lost, `only` the one that is to be tested with it.
+    `waited_seconds` is the time since it became ready; who does not know it leaves it at for ever,
+    and no patience is had. `nothing_else_waits` says that the pool holds no less urgent message
+    that could be a probe instead.
     """
 
     size_bytes: int
@@ -69,6 +70,7 @@ class MessageView:
     tried: Collection[str] = ()
     refused: Collection[str] = ()
     prefer: str | None = None
+    only: str | None = None
     waited_seconds: float = math.inf
     nothing_else_waits: bool = True
 

@@ -17,14 +17,33 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from shared.domain.errors import ConfigurationError, Fault
+from shared.providers.brevo import Brevo
 from shared.providers.interface import Adapter
+from shared.providers.mailersend import MailerSend
+from shared.providers.mailgun import Mailgun
+from shared.providers.mailjet import Mailjet
+from shared.providers.mailtrap import Mailtrap
 from shared.providers.outbox import Outbox
+from shared.providers.postal import Postal
+from shared.providers.postmark import Postmark
+from shared.providers.resend import Resend
 from shared.providers.sandbox import Sandbox
+from shared.providers.sendgrid import Sendgrid
+from shared.providers.ses import Ses
 from shared.providers.smtp import Smtp
+from shared.providers.sparkpost import Sparkpost
 
 GROUP: Final = "reliable_email.providers"
 
-_BUILT_IN: Final[dict[str, Adapter]] = {adapter.kind: adapter for adapter in (Outbox(), Smtp(), Sandbox())}
+#: In the order in which they are told of: what needs no account, what reaches any server, the services by name.
+_BUILT_IN: Final[dict[str, Adapter]] = {
+    adapter.kind: adapter
+    for adapter in (
+        *(Outbox(), Smtp(), Sandbox()),
+        *(Brevo(), MailerSend(), Mailgun(), Mailjet(), Mailtrap(), Postal(), Postmark()),
+        *(Resend(), Sendgrid(), Ses(), Sparkpost()),
+    )
+}
 
 
 def kinds() -> tuple[str, ...]:

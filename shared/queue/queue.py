@@ -10,6 +10,7 @@ from shared.queue.chores import Chores
 from shared.queue.core import Core
 from shared.queue.leases import Leases
 from shared.queue.owners import Owners
+from shared.queue.pauses import Pauses
 from shared.queue.processes import Processes
 from shared.queue.provider_state import ProviderStates
 from shared.queue.submissions import Bounds, Submissions
@@ -28,6 +29,7 @@ class Queue:
     leases: Leases
     providers: ProviderStates
     processes: Processes
+    pauses: Pauses
 
     @classmethod
     def join(cls, core: Core, *, bounds: Bounds, wall_ms: Callable[[], int], leases: Leases | None = None) -> Queue:
@@ -41,6 +43,7 @@ class Queue:
             leases=leases or Leases(core, name=secrets.token_hex(8)),
             providers=ProviderStates(core),
             processes=Processes(core),
+            pauses=Pauses(core),
         )
 
     async def close(self) -> None:

@@ -94,6 +94,9 @@ EVENTS: Final[dict[str, LogEvent]] = {
     "message_requeued": LogEvent("info", "An owner sent a dead letter back to the queue."),
     "message_deleted": LogEvent("info", "An owner dropped a final message."),
     "messages_moved": LogEvent("info", "An operator moved waiting messages to another pool.", ("to",)),
+    "sending_paused": LogEvent("info", "An operator paused a provider, a pool or everything.", ("what", "until")),
+    "sending_resumed": LogEvent("info", "An operator resumed a provider, a pool or everything.", ("what",)),
+    "provider_tested": LogEvent("info", "An operator submitted a test message for one provider."),
     # Scheduler
     "messages_promoted": LogEvent("info", "Due messages became ready."),
     "lease_reclaimed": LogEvent("warning", "A lease ran out and its message was taken back.", ("begun",)),
@@ -119,6 +122,8 @@ EVENTS: Final[dict[str, LogEvent]] = {
     "breaker_closed": LogEvent("info", "A provider is in use again."),
     "provider_throttled": LogEvent("warning", "A provider asked for less.", ("retry_after_seconds",)),
     "provider_misconfigured": LogEvent("error", "A provider refuses our credentials or settings."),
+    "provider_paused": LogEvent("warning", "An operator lets nothing begin at a provider.", ("until",)),
+    "provider_resumed": LogEvent("info", "A pause that concerned a provider is over; it begins slowly."),
     "provider_recovered": LogEvent("info", "A provider that was in trouble works again."),
     "actor_crashed": LogEvent("error", "An actor raised and is started again.", ("restarts",)),
     # up

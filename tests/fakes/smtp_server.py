@@ -144,6 +144,7 @@ class SmtpServer:
         self._sessions: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._changed = asyncio.Condition()
         self._ledger = ledger.open("a", encoding="utf-8") if ledger else None
+        self.session: type[Session] = Session
 
     def plan(self, stage: str, *actions: Action) -> None:
         """Do these at the next times the server comes to the stage, one each, then again what is usual."""
@@ -236,7 +237,7 @@ class SmtpServer:
         assert task is not None
         self.connections += 1
         await self.note(lambda: self._sessions.update({task: writer}))
-        session = _Session(self, reader, writer, self.connections, is_secure=self._tls is not None)
+        session = self.session(self, reader, writer, self.connections, is_secure=self._tls is not None)
         try:
             await session.run()
         except (OSError, EOFError, ValueError, asyncio.CancelledError):
@@ -250,7 +251,9 @@ class _Gone(EOFError):
     """The session ends here."""
 
 
-class _Session:
+class Session:
+    """One client's dialogue."""
+
     def __init__(
         self,
         server: SmtpServer,

@@ -51,11 +51,19 @@ READ: Final[Mapping[str, tuple[Any, ...]]] = {
     "processes": ("ZRANGE", 0, -1, "WITHSCORES"),
     "bucket": ("HGETALL",),
     "pauses": ("HGETALL",),
+    "senders": ("HGETALL",),
+    "accepted": ("HGETALL",),
+    "quota": ("HGETALL",),
+    "slots": ("ZRANGE", 0, -1, "WITHSCORES"),
+    "returned": ("GET",),
+    "probe": ("GET",),
 }
 #: Kinds that the tests add.
 TEST_KINDS: Final = frozenset({"test-clock", "frozen-clock"})
 #: What must end by itself; nothing else may.
-ENDING: Final = frozenset({"sender", "idempotency", "operation", "rate", "process"})
+ENDING: Final = frozenset(
+    {"sender", "idempotency", "operation", "rate", "process", "accepted", "quota", "slots", "returned", "probe"}
+)
 
 _PREFIX: Final = struct.Struct(">BI")
 _LEASE: Final = re.compile(r"\S+ \d+")

@@ -14,6 +14,7 @@ from shared.domain.states import State
 from shared.queue.keys import slot, wake_channel
 from shared.queue.leases import Begin, FlowRequest, Lease, Settlement
 from shared.queue.owners import Done
+from shared.queue.provider_state import Limits
 from tests.queue.bells import Bells, Ear
 from tests.queue.conftest import OpenQueue
 from tests.queue.scenario import HOUR, LEASE_MS, MINUTE, START, Scenario, attempt, envelope, large_envelope
@@ -129,7 +130,7 @@ async def test_bells_ring_through_the_node_of_their_shard(scenario: Scenario) ->
 async def test_what_belongs_to_no_shard_has_a_node_too(scenario: Scenario) -> None:
     await scenario.queue.processes.beat("sender", "a", {})
     assert [process.at for process in await scenario.queue.processes.census()] == [START]
-    assert (await scenario.queue.providers.draw("relay", rate=1, burst=2, wanted=5)).granted == 2
+    assert (await scenario.queue.providers.draw("relay", Limits(1, 2), 5)).granted == 2
 
 
 async def test_nodes_that_forgot_the_scripts_are_told_them_again(scenario: Scenario, cluster: RedisCluster) -> None:

@@ -1,16 +1,19 @@
-"""draw: one bucket of tokens for all senders of a provider, and one pause."""
+"""draw: one bucket of tokens for all senders of a provider."""
 
 from __future__ import annotations
 
-import pytest
-
-from shared.queue.provider_state import Drawn
-from tests.queue.scenario import HOUR, MINUTE, RELAY, SECOND, START, Scenario
+from shared.queue.provider_state import Drawn, Limits, Unused
+from tests.queue.scenario import HOUR, RELAY, SECOND, START, Scenario
 
 
-async def draw(scenario: Scenario, wanted: int = 1, **changes: float | None) -> Drawn:
-    bounds = {"rate": 2.0, "burst": 10.0, **changes}
-    return await scenario.queue.providers.draw(RELAY, wanted=wanted, **bounds)  # type: ignore[arg-type]  # bounds by name
+async def draw(
+    scenario: Scenario, wanted: int = 1, *, reserve: float = 0, rate: float | None = 2.0, burst: float = 10.0
+) -> Drawn:
+    return await scenario.queue.providers.draw(RELAY, Limits(rate, burst), wanted, reserve=reserve)
+
+
+async def give_back(scenario: Scenario, units: int, number: int = 1, sender: str = "s1") -> Drawn:
+    return await scenario.queue.providers.give_back(RELAY, Limits(2.0, 10.0), Unused(units, START, sender, number))
 
 
 async def test_a_new_bucket_is_full(scenario: Scenario) -> None:
@@ -94,27 +97,23 @@ async def test_a_clock_that_steps_backwards_neither_gives_nor_takes(scenario: Sc
     assert (await draw(scenario, 10)).granted == 2
 
 
-async def test_a_block_stops_everybody_until_its_end(scenario: Scenario) -> None:
-    assert await draw(scenario, 0, block_ms=MINUTE) == Drawn(0, START + MINUTE, START + MINUTE, START)
-    await scenario.advance(MINUTE - 1)
-    assert await draw(scenario) == Drawn(0, START + MINUTE, START + MINUTE, scenario.now)
-    await scenario.advance(1)
-    assert await draw(scenario) == Drawn(1, scenario.now, None, scenario.now)
-
-
-async def test_a_block_holds_without_a_rate_too(scenario: Scenario) -> None:
-    await draw(scenario, 0, rate=None, block_ms=MINUTE)
-    assert (await draw(scenario, 1, rate=None)).granted == 0
-
-
-@pytest.mark.parametrize(("second", "until"), [(SECOND, MINUTE), (2 * MINUTE, 2 * MINUTE)])
-async def test_the_longer_block_holds(scenario: Scenario, second: int, until: int) -> None:
-    await draw(scenario, 0, block_ms=MINUTE)
-    assert (await draw(scenario, 0, block_ms=second)).blocked_until == START + until
-
-
-async def test_a_blocked_draw_costs_no_tokens(scenario: Scenario) -> None:
-    await draw(scenario, 0, block_ms=SECOND)
+async def test_tokens_that_were_not_used_can_be_given_back(scenario: Scenario) -> None:
     await draw(scenario, 10)
-    await scenario.advance(SECOND)
-    assert (await draw(scenario, 10)).granted == 10
+    await give_back(scenario, 4)
+    assert (await draw(scenario, 10)).granted == 4
+
+
+async def test_giving_back_never_fills_more_than_the_burst(scenario: Scenario) -> None:
+    await give_back(scenario, 4)
+    assert (await draw(scenario, 20)).granted == 10
+
+
+async def test_what_is_given_back_twice_counts_once(scenario: Scenario) -> None:
+    """The call is repeated where its answer was lost."""
+    await draw(scenario, 10)
+    await give_back(scenario, 3)
+    await give_back(scenario, 3)
+    await give_back(scenario, 3, sender="s2")
+    assert (await draw(scenario, 10)).granted == 6
+    await give_back(scenario, 1, number=2)
+    assert (await draw(scenario, 10)).granted == 1

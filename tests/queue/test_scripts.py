@@ -17,7 +17,7 @@ from shared.queue.script import assemble, names, source_of
 from tests.queue.conftest import changed_texts
 from tests.queue.scenario import MINUTE, Scenario
 
-READERS = {"read", "page", "depths", "examine", "census"}
+READERS = {"read", "page", "depths", "examine", "census", "pauses"}
 #: What adds is refused when memory is used up; what moves or ends something runs even then.
 ADDERS = {"submit", "meta"}
 VERBS = {verb.value for verb in Verb}

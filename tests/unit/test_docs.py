@@ -25,6 +25,8 @@ from tests.docs import ROOT
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 DECISIONS = sorted(ROOT.glob("docs/decisions/0*.md"))
+#: What begins like a metric and is none: the client's package, and the tag that carries our id.
+NAMES_OF_OURS = {"reliable_email_client", "reliable_email_id"}
 NOW = 1_795_500_000_000  # in November 2026
 
 
@@ -142,7 +144,7 @@ def test_every_metric_that_is_named_exists() -> None:
     declared = {metric.name for metric in metrics.describe()}
     named = {name for page in NAMES for name in re.findall(r"reliable_email_\w+", text_of(page))}
 
-    assert sorted(name for name in named - declared if name != "reliable_email_client") == []
+    assert sorted(name for name in named - declared if name not in NAMES_OF_OURS) == []
 
 
 @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.name[:4])

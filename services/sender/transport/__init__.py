@@ -5,5 +5,6 @@ came; it knows no outcome. What the reply means is the adapter's, and pure.
 """
 
 from services.sender.transport.channel import Channel, open_channel
+from services.sender.transport.http import HttpConnections
 
-__all__ = ["Channel", "open_channel"]
+__all__ = ["Channel", "HttpConnections", "open_channel"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 from typing import Final
 
 import aiosmtplib
 
+from services.sender.transport import failures
 from shared.providers.interface import SmtpLine
 
 #: Everything by which a dialogue can end early. aiosmtplib passes some errors on as it found them:
@@ -36,12 +35,8 @@ def smtp_line(code: int, text: str) -> SmtpLine:
 
 
 def kind_of(failure: BaseException) -> str:
-    """Return the `error_kind` of a failure, judged by the error at its root."""
-    for error in _chain(failure):
-        for kind, types in _KINDS:
-            if isinstance(error, types):
-                return kind
-    return "io"
+    """Return the `error_kind` of a failure."""
+    return failures.kind_of(failure, _KINDS)
 
 
 def describe(failure: BaseException) -> str:
@@ -52,21 +47,4 @@ def describe(failure: BaseException) -> str:
     return " ".join(str(words).split()) or type(failure).__name__
 
 
-def _chain(failure: BaseException) -> list[BaseException]:
-    """Return the failure and its causes, the root first."""
-    chain = [failure]
-    while (cause := chain[0].__cause__) is not None and cause not in chain:
-        chain.insert(0, cause)
-    return chain
-
-
-#: In this order: a certificate error is a TLS error, and all of them are OSErrors.
-_KINDS: Final[tuple[tuple[str, tuple[type[BaseException], ...]], ...]] = (
-    ("unsupported", (Unsupported,)),
-    ("certificate", (ssl.SSLCertVerificationError,)),
-    ("tls", (ssl.SSLError,)),
-    ("dns", (socket.gaierror, UnicodeError)),
-    ("refused", (ConnectionRefusedError,)),
-    ("timeout", (TimeoutError,)),
-    ("reset", (ConnectionError,)),
-)
+_KINDS: Final[failures.Kinds] = (("unsupported", (Unsupported,)), *failures.NETWORK)

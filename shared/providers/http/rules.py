@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 
@@ -16,6 +18,10 @@ from shared.providers.interface import Phase, Reply
 #: Who is out of credits or over a daily quota is asked again after this, where no time is named.
 QUOTA_PAUSE_SECONDS: Final = 600.0
 
+#: A row that pauses for this long or longer is about a quota, and no shorter time that an answer names
+#: goes below it: what comes with every answer (`Retry-After: 1`) is about the rate.
+LEAST_QUOTA_PAUSE_SECONDS: Final = 60.0
+
 _T = TypeVar("_T")
 
 _MOST_WORDS: Final = 500
@@ -24,11 +30,20 @@ _GENERIC: Final = frozenset({400, 422})
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A refusal in a provider's own terms: its code, its words, and for how long it asks to be left alone."""
+    """A refusal in a provider's own terms: its code, its words, and for how long it asks to be left alone.
+
+    Raises TypeError and ValueError for what only an answer in another format can hold.
+    """
 
     code: str = ""
     words: str = ""
     pause_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(text, str) for text in (self.code, self.words)):
+            raise TypeError("a code and its words are texts")
+        if self.pause_seconds is not None and not 0 <= self.pause_seconds < math.inf:
+            raise ValueError("a pause is a number of seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +51,7 @@ class Rule:
     """One row of an error table. What is left out matches everything; of several rows the first decides.
 
     `code` is matched whole, `words` anywhere and whatever the case; both are regular expressions.
-    `pause_seconds` holds where the answer names no time of its own.
+    `pause_seconds` holds where the answer names no time of its own; one of a minute or more tells a quota.
     """
 
     outcome: Outcome
@@ -106,7 +121,15 @@ def unanswered(reply: Reply) -> Verdict:
 
 
 def accepted(provider_message_id: str, detail: str = "", *, account_fault: str = "") -> Verdict:
-    """Return the verdict of a message that was taken under an id of the provider's."""
+    """Return the verdict of a message that was taken under an id of the provider's.
+
+    Raises TypeError and ValueError for an id that is none: nobody has said that the message was taken.
+    """
+    if not isinstance(provider_message_id, str):
+        raise TypeError("an id is a text")
+    provider_message_id = _one_line(provider_message_id)
+    if not provider_message_id:
+        raise ValueError("an id is not empty")
     detail = detail or f"accepted as {provider_message_id}"
     return Verdict(Outcome.ACCEPTED, detail, provider_message_id=provider_message_id, account_fault=account_fault)
 
@@ -133,9 +156,18 @@ def seconds_until(date: str, reply: Reply) -> float | None:
     """Return the seconds from a reply to an instant in a header's words (RFC 9110, 5.6.7); None for no such date."""
     try:
         instant = parsedate_to_datetime(date)
-    except ValueError:
+        if instant.tzinfo is None:  # "-0000": in UTC, and nothing said of where (RFC 5322, 3.3)
+            instant = instant.replace(tzinfo=UTC)
+        return max(0.0, instant.timestamp() - reply.at / 1000)
+    except (LookupError, TypeError, ValueError, OverflowError):
         return None
-    return max(0.0, instant.timestamp() - reply.at / 1000)
+
+
+def seconds_until_unix(instant: str, reply: Reply) -> float | None:
+    """Return the seconds from a reply to an instant in seconds since the epoch; None for no such number."""
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", instant.strip()):
+        return None
+    return max(0.0, float(instant) - reply.at / 1000)
 
 
 def words_of(reply: Reply) -> str:
@@ -147,25 +179,32 @@ def words_of(reply: Reply) -> str:
 def _read(reader: Callable[[Reply, Any], _T | None], reply: Reply, document: Any) -> _T | None:
     try:
         return reader(reply, document)
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
         return None  # an answer of another shape is not in the provider's format
 
 
 def _verdict(reply: Reply, fault: Fault, rule: Rule) -> Verdict:
-    pause = None
-    if rule.outcome is Outcome.THROTTLED:
-        asked = fault.pause_seconds if fault.pause_seconds is not None else retry_after_seconds(reply)
-        pause = rule.pause_seconds if asked is None else asked
-    words = fault.words or words_of(reply)
+    words = f"{reply.status} {f'{fault.code}: ' if fault.code else ''}{fault.words}".removesuffix(": ")
     return Verdict(
         rule.outcome,
-        f"{reply.status} {fault.code}: {words}"[:_MOST_WORDS]
-        if fault.code
-        else f"{reply.status} {words}"[:_MOST_WORDS],
+        _one_line(words if fault.code or fault.words else words_of(reply))[:_MOST_WORDS],
         rule.scope,
-        retry_after_seconds=pause,
+        retry_after_seconds=_pause(reply, fault, rule) if rule.outcome is Outcome.THROTTLED else None,
         is_generic=rule.outcome is Outcome.REJECTED and reply.status in _GENERIC,
     )
+
+
+def _pause(reply: Reply, fault: Fault, rule: Rule) -> float | None:
+    asked = fault.pause_seconds if fault.pause_seconds is not None else retry_after_seconds(reply)
+    if asked is None:
+        return rule.pause_seconds
+    is_quota = rule.pause_seconds is not None and rule.pause_seconds >= LEAST_QUOTA_PAUSE_SECONDS
+    return max(asked, LEAST_QUOTA_PAUSE_SECONDS) if is_quota else asked
+
+
+def _one_line(text: str) -> str:
+    """Return a text without line breaks, and without what no encoding can carry."""
+    return " ".join(text.encode(errors="replace").decode().split())
 
 
 def _not_understood(reply: Reply, document: Any) -> Verdict:

@@ -4,9 +4,9 @@
 --        they are not all, `closed` is the previous attempt of this lease, `some` lists
 --        {recipient, state, told} for those that it decided
 -- gives  {now, 'ok', {status, first begin, now}…}; status is `begun` (also when this very attempt had
---        begun), `stale`, `cancelled` or `expired`
+--        begun), `stale`, `cancelled`, `expired` or `paused` (nothing was written, the lease is as it was)
 -- moves  sending -> expired | cancelled | partly_sent | failed
--- uses   _clock _keys _record _places _endings
+-- uses   _clock _keys _record _places _endings _pause
 local function begin(attempt)
   local record = read(attempt.id)
   if not record or token_of(record) ~= attempt.token then
@@ -18,6 +18,10 @@ local function begin(attempt)
   end
   if attempt.number ~= known + 1 then
     return 'stale'
+  end
+  local pool = string.match(record.flow, '^[^:]+')
+  if is_paused('everything') or is_paused('pool ' .. pool) or is_paused('provider ' .. attempt.provider) then
+    return 'paused'
   end
   if attempt.closed then
     close_attempt(attempt.id, attempt.closed)

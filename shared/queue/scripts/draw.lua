@@ -1,28 +1,68 @@
 #!lua flags=allow-oom
--- draw: take tokens from the bucket that all senders of a provider share.
+-- draw: take tokens from the bucket and the quotas that all senders of a provider share.
 -- call   rate (tokens a second, absent: no limit), burst, wanted, reserve (tokens that must stay),
---        block_ms (from a throttled answer: nobody draws until then)
--- gives  {now, 'ok', granted, instant at which the next token is there, blocked until or 0, now}
+--        quotas: {name, messages, and window_ms, slot_ms of a rolling or from, until of a calendar's span},
+--        back: {units, instant of their draw, sender, its rising number} of what was drawn and not used
+-- gives  {now, 'ok', granted, instant at which the next token is there, blocked until or 0,
+--        instant at which a spent quota frees or 0, now, {used of each quota}}
 -- moves  nothing
--- uses   _clock _keys
+-- uses   _clock _keys _limit _quota
 -- KEYS[1] is the provider's tag. A clock that stepped backwards neither gives nor takes tokens.
-local bucket = set('bucket')
-local state = redis.call('HMGET', bucket, 'tokens', 'at', 'blocked')
-local blocked = tonumber(state[3] or 0)
-if call.block_ms then
-  blocked = math.max(blocked, now + call.block_ms)
-  redis.call('HSET', bucket, 'blocked', string.format('%d', blocked))
+local rate = effective(call.rate)
+local burst = rate and burst_now(rate, call.rate, call.burst or rate)
+
+local function refill()
+  local elapsed = math.max(0, now - (state.at or 0))
+  return math.min(burst, (state.tokens or burst) + elapsed * rate / 1000)
 end
-if blocked > now then
-  return {now, 'ok', 0, blocked, blocked, now}
+
+local tokens = rate and refill()
+
+-- A call that is repeated because its answer was lost gives nothing back twice.
+local function take_back(units, instant, sender, number)
+  local returned = key('returned', sender)
+  if number <= tonumber(redis.call('GET', returned) or 0) then
+    return
+  end
+  redis.call('SET', returned, number, 'PX', 60000)
+  tokens = tokens and math.min(burst, tokens + units)
+  for _, quota in ipairs(call.quotas) do
+    give_back(quota, units, instant)
+  end
 end
-if not call.rate then
-  return {now, 'ok', call.wanted, now, 0, now}
+
+if call.back then
+  take_back(unpack(call.back))
 end
-local elapsed = math.max(0, now - (state[2] or 0))
-local tokens = math.min(call.burst, (state[1] or call.burst) + elapsed * call.rate / 1000)
-local granted = math.max(0, math.min(call.wanted, math.floor(tokens - call.reserve + 1e-9)))
-tokens = tokens - granted
-redis.call('HSET', bucket, 'tokens', string.format('%.6f', tokens), 'at', string.format('%d', now))
-local missing = math.max(0, call.reserve + 1 - tokens)
-return {now, 'ok', granted, now + math.ceil(missing / call.rate * 1000), 0, now}
+
+local granted, frees, used = call.wanted, 0, {}
+local reserve = rate and math.min(call.reserve, burst - 1)
+for i, quota in ipairs(call.quotas) do
+  local spent, ends = look_at(quota)
+  used[i] = spent
+  granted = math.min(granted, quota.messages - spent)
+  if spent >= quota.messages then
+    frees = math.max(frees, ends)
+  end
+end
+if tokens then
+  granted = math.min(granted, math.floor(tokens - reserve + 1e-9))
+end
+if blocked_until() > 0 then
+  granted = 0
+end
+granted = math.max(0, granted)
+for i, quota in ipairs(call.quotas) do
+  if granted > 0 then
+    use(quota, granted)
+    used[i] = used[i] + granted
+  end
+end
+
+local next_at = now
+if tokens then
+  tokens = tokens - granted
+  redis.call('HSET', bucket, 'tokens', string.format('%.6f', tokens), 'at', string.format('%d', now))
+  next_at = now + math.ceil(math.max(0, reserve + 1 - tokens) / rate * 1000)
+end
+return {now, 'ok', granted, math.max(next_at, blocked_until()), blocked_until(), math.ceil(frees), now, used}

@@ -12,6 +12,7 @@ from services.sender.dispatcher import Dispatcher
 from services.sender.provider_actor import ProviderActor
 from services.sender.settler import Settler
 from services.sender.transport.channel import open_channel
+from services.sender.transport.http import HttpConnections
 from shared.domain.errors import Unavailable
 from shared.domain.message import Envelope
 from shared.domain.outcome import Outcome, Verdict
@@ -117,8 +118,11 @@ async def test_a_defect_after_an_attempt_costs_that_message_alone(
 class _Odd:
     """A channel with an oddity for some subjects."""
 
-    def __init__(self, provider: ProviderSettings) -> None:
-        self._channel = open_channel(provider)
+    batch_limit = 1
+    max_batch_bytes = 0
+
+    def __init__(self, provider: ProviderSettings, http: HttpConnections) -> None:
+        self._channel = open_channel(provider, http)
 
     async def deliver(self, parcel: Parcel) -> Verdict:
         if parcel.envelope.subject == "odd":

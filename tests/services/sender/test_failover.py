@@ -6,6 +6,7 @@ import asyncio
 
 from shared.domain.outcome import Outcome
 from shared.domain.states import State
+from shared.queue.provider_state import Limits
 from tests.fakes.smtp_server import Act, Say, SmtpServer
 from tests.services.sender.cluster import Cluster, ids_of, letter, relay
 from tests.services.sender.journal import Journal
@@ -189,6 +190,6 @@ async def _block_of(cluster: Cluster, provider: str) -> int:
     """Wait until a provider is blocked for every sender, and return until when."""
     async with asyncio.timeout(10):
         while True:
-            drawn = await cluster.queue.providers.draw(provider, rate=None, burst=1, wanted=0)
+            drawn = await cluster.queue.providers.draw(provider, Limits(), 0)
             if drawn.blocked_until is not None:
                 return drawn.blocked_until

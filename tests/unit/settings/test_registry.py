@@ -47,7 +47,9 @@ class TestPlugIns:
         assert isinstance(registry.adapter("pigeon"), Pigeon)
 
     def test_they_stand_after_the_built_in_kinds(self) -> None:
-        assert registry.kinds() == ("outbox", "smtp", "sandbox", "broken", "pigeon")
+        kinds = registry.kinds()
+        assert kinds[:3] == ("outbox", "smtp", "sandbox")
+        assert kinds[-2:] == ("broken", "pigeon")
 
     def test_one_that_cannot_be_imported_is_a_fault(self) -> None:
         with pytest.raises(ConfigurationError, match="The plug-in no_such_module:Adapter of kind 'broken'"):

@@ -30,6 +30,9 @@ ACTIVE = re.sub(r"^#(?=[^ \n])", "", TEXT, flags=re.MULTILINE).replace('window =
 #: The same without the lines that show no default.
 DEFAULTS = re.sub(rf"^\w+ = .*# {EXAMPLE}$", "", ACTIVE, flags=re.MULTILINE)
 
+#: A value for every variable that the template names.
+SECRETS = dict.fromkeys(re.findall(r'env = "(\w+)"', TEXT), "a-long-enough-secret")
+
 
 def keys_under(table: type[object], path: str = "") -> Iterator[str]:
     for key in keys_of(table).values():
@@ -71,9 +74,7 @@ class TestTemplate:
     def test_with_every_line_active_it_loads(self, read: Read, tmp_path: Path) -> None:
         (tmp_path / "password").write_text("hunter2\n")
         text = re.sub(r'file = "[^"]+"', f'file = "{tmp_path / "password"}"', ACTIVE)
-        settings = read(
-            text, {"SHOP_KEY": "a-long-enough-secret", "REDIS_PASSWORD": "hunter2", "SENTINEL_PASSWORD": "hunter3"}
-        )
+        settings = read(text, SECRETS)
 
         assert [provider.kind for provider in settings.providers] == list(registry.kinds())
 
@@ -103,11 +104,10 @@ class TestShow:
         self, read: Read, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("shared.settings.load._Secrets.file", lambda _self, _path: "hunter2")
-        environ = {"SHOP_KEY": "a-long-enough-secret", "REDIS_PASSWORD": "hunter2", "SENTINEL_PASSWORD": "hunter3"}
-        settings = read(ACTIVE, environ)
+        settings = read(ACTIVE, SECRETS)
         shown = re.sub(r'"\*{8}"', '{env = "SHOP_KEY"}', to_toml(tree_of(settings)))
 
-        assert tree_of(read(shown, environ)) == tree_of(settings)
+        assert tree_of(read(shown, SECRETS)) == tree_of(settings)
 
     def test_numbers_without_a_fraction_are_shown_without_one(self) -> None:
         assert (plain(20.0), plain(0.5)) == (20, 0.5)

@@ -1,0 +1,189 @@
+"""Sharing: this sender tells the others what it learned of each provider, and hears what they know.
+
+It happens twice a second, and at once after what others must not learn too late: a breaker that
+opened or closed, a probe that failed, a 429.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from services.sender.account import Account
+from services.sender.hearsay import Hearsay
+from shared.domain.errors import QueueError
+from shared.queue import Queue
+from shared.queue.pauses import Pause, Scale
+from shared.queue.provider_state import Unused
+from shared.runtime.logs import get_logger
+
+SHARE_SECONDS: Final = 0.5
+
+log = get_logger()
+
+
+class Sharing:
+    """What this sender has in common with the others; `changed` is called after everything that
+    messages may have waited for."""
+
+    def __init__(self, queue: Queue, accounts: Sequence[Account], changed: Callable[[], None]) -> None:
+        self._queue = queue
+        self._accounts = tuple(accounts)
+        self._hearsay = {account.settings.name: Hearsay(account) for account in accounts}
+        self._changed = changed
+        self._sender = queue.leases.name
+        self._returned = 0
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self._farewells: set[asyncio.Task[None]] = set()
+        #: What is paused, as Redis last told.
+        self.pauses: tuple[Pause, ...] = ()
+
+    async def exchange(self) -> None:
+        """Learn what is paused, and share what is known of every provider."""
+        await asyncio.gather(self._learn_pauses(), *(self._share_calmly(account) for account in self._accounts))
+
+    def hurry(self, account: Account) -> None:
+        """Share what is known of one provider at once."""
+        name = account.settings.name
+        if name in self._busy:
+            self._again.add(name)
+            return
+        task = asyncio.create_task(self._share_calmly(account), name=f"share {name}")
+        self._busy[name] = task
+        task.add_done_callback(lambda _task: self._shared(account))
+
+    def _shared(self, account: Account) -> None:
+        name = account.settings.name
+        del self._busy[name]
+        if name in self._again:
+            self._again.discard(name)
+            self.hurry(account)
+
+    def is_paused(self, pool: str) -> bool:
+        """Whether nothing of a pool may begin, whatever the provider."""
+        return any(
+            pause.scale is Scale.EVERYTHING or (pause.scale is Scale.POOL and pause.name == pool)
+            for pause in self.pauses
+        )
+
+    async def give_back(self) -> None:
+        """Give back the tokens that nobody used: units of a quota are worth keeping."""
+        for account in self._accounts:
+            while account.stock.returns:
+                units, drawn_at = account.stock.returns.pop()
+                self._returned += 1
+                unused = Unused(units, drawn_at, self._sender, self._returned)
+                await self._queue.providers.give_back(account.settings.name, account.stock.limits, unused)
+
+    # Probes
+
+    async def may_probe(self, account: Account) -> bool:
+        """Return whether this sender has the right to probe; nobody has it where Redis cannot say."""
+        try:
+            return await self._queue.providers.may_probe(account.settings.name, self._sender)
+        except QueueError as error:
+            log.warning("chore_failed", chore="probe", error=str(error), kind=type(error).__name__)
+            return False
+
+    def probed(self, account: Account) -> None:
+        """Give the right to probe up."""
+        task = asyncio.create_task(self._give_up(account), name=f"probed {account.settings.name}")
+        self._farewells.add(task)
+        task.add_done_callback(self._farewells.discard)
+
+    async def _give_up(self, account: Account) -> None:
+        try:
+            await self._queue.providers.probed(account.settings.name, self._sender)
+        except QueueError as error:
+            # The right ends by itself soon.
+            log.warning("chore_failed", chore="probe", error=str(error), kind=type(error).__name__)
+
+    # One provider
+
+    async def _share_calmly(self, account: Account) -> None:
+        try:
+            await self._share(account)
+        except QueueError as error:
+            # Each sender goes on with what it knows; what it has learned is told the next time.
+            log.warning("chore_failed", chore="share", error=str(error), kind=type(error).__name__)
+
+    async def _share(self, account: Account) -> None:
+        accepted, throttled, returns = account.accepted, account.throttled, account.returns
+        account.accepted, account.throttled, account.returns = 0, None, False
+        hearsay = self._hearsay[account.settings.name]
+        try:
+            shared = await self._queue.providers.share(
+                account.settings.name,
+                sender=self._sender,
+                word=hearsay.word(time.monotonic(), self._ahead()),
+                rate=account.settings.rate_per_second,
+                accepted=accepted,
+                throttled=throttled,
+                ramps=returns,
+            )
+        except QueueError:
+            account.accepted += accepted
+            if account.throttled is None:
+                account.throttled = throttled
+            account.returns |= returns
+            raise
+        now = time.monotonic()
+        if not account.returns:
+            account.stock.ramp(is_ramping=shared.is_ramping)
+        account.rate_now = shared.rate_now
+        if account.throttled is None:  # else a 429 came meanwhile, of which Redis does not know yet
+            until = shared.blocked_until
+            account.block(-math.inf if until is None else now + (until - shared.now) / 1000)
+        before = account.breaker.state, account.breaker.opening
+        hearsay.hear(shared.others, now, shared.now / 1000 - now)
+        if (account.breaker.state, account.breaker.opening) != before:
+            account.refresh(now)
+            self._changed()
+
+    def _ahead(self) -> float:
+        return self._queue.core.now_ms() / 1000 - time.monotonic()
+
+    # Pauses
+
+    async def _learn_pauses(self) -> None:
+        try:
+            pauses = tuple(await self._queue.pauses.all())
+        except QueueError as error:
+            # `begin` obeys them all the same.
+            log.warning("chore_failed", chore="pauses", error=str(error), kind=type(error).__name__)
+            return
+        ended = _ended(self.pauses, pauses)
+        self.pauses = pauses
+        by_name = {pause.name: pause for pause in pauses if pause.scale is Scale.PROVIDER}
+        now, ahead = time.monotonic(), self._ahead()
+        for account in self._accounts:
+            account.pause = pause = by_name.get(account.settings.name)
+            ends = math.inf if pause is not None and pause.until is None else -math.inf
+            if pause is not None and pause.until is not None:
+                ends = pause.until / 1000 - ahead
+            account.view.paused_until = ends
+            if any(_concerns(pause, account) for pause in ended):
+                log.info("provider_resumed", provider=account.settings.name)
+                account.come_back()
+                account.refresh(now)
+        if ended:
+            self._changed()
+
+
+def _ended(before: Iterable[Pause], now: Iterable[Pause]) -> list[Pause]:
+    still = {pause.what for pause in now}
+    return [pause for pause in before if pause.what not in still]
+
+
+def _concerns(pause: Pause, account: Account) -> bool:
+    match pause.scale:
+        case Scale.EVERYTHING:
+            return True
+        case Scale.POOL:
+            return pause.name in account.settings.pools
+        case Scale.PROVIDER:
+            return pause.name == account.settings.name

@@ -1,0 +1,116 @@
+"""A provider's tokens in one sender: drawn from what the whole cluster shares, and not used yet."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from shared.policy.capacity import critical_reserve
+from shared.policy.quotas import Quota
+from shared.policy.views import ProviderView, RouteCode
+from shared.queue.provider_state import Drawn, Limits
+from shared.settings.model import ProviderSettings
+
+#: Tokens are drawn for about so long: small enough that senders share fairly, large enough that one
+#: round trip serves many messages.
+_CHUNK_SECONDS: Final = 0.1
+#: Tokens that were not used by then are given back: kept longer, they would add up to a burst.
+_STOCK_SECONDS: Final = 1.0
+
+#: What stands in the way of messages without making tokens useless: a probe needs one as well.
+_BEARABLE: Final = frozenset({None, RouteCode.BREAKER_OPEN, RouteCode.MISCONFIGURED})
+
+
+def limits_of(settings: ProviderSettings) -> Limits:
+    """Return what the configuration allows the whole cluster. A bucket without a burst holds a second's messages."""
+    rate = settings.rate_per_second
+    return Limits(
+        rate=rate,
+        burst=None if rate is None else settings.burst or max(1.0, rate),
+        quotas=tuple(Quota(one.messages, one.per, one.zone, one.window == "rolling") for one in settings.quotas),
+    )
+
+
+class Stock:
+    """The tokens themselves stand in the provider's view, which routing reads; here is where they come
+    from. Instants are monotonic seconds, but those of draws, which are Redis's milliseconds."""
+
+    def __init__(self, view: ProviderView, settings: ProviderSettings, critical_percent: float) -> None:
+        self._view = view
+        self.limits = limits_of(settings)
+        #: How many tokens stay in the shared bucket for critical messages that may come.
+        self.reserve = critical_reserve(int(self.limits.burst or 0), critical_percent)
+        #: The use of each quota, as the latest draw told it.
+        self.used: tuple[int, ...] = (0,) * len(self.limits.quotas)
+        #: Tokens to be given back, with the instant of their draw.
+        self.returns: list[tuple[int, int]] = []
+        self._is_ramping = False
+        self._lots: list[tuple[int, int]] = []  # granted, and the instant of the draw
+        self._until = self._next_urgent_at = -math.inf
+        self._meter()
+
+    def ramp(self, *, is_ramping: bool) -> None:
+        """Draw tokens while a provider comes back, even where neither a rate nor a quota is set."""
+        if is_ramping is not self._is_ramping:
+            self._is_ramping = is_ramping
+            self._meter()
+
+    def _meter(self) -> None:
+        is_metered = self.limits.rate is not None or bool(self.limits.quotas) or self._is_ramping
+        if is_metered and self._view.tokens is None:
+            self._view.tokens = 0
+        elif not is_metered:
+            self._view.tokens = None
+            self._lots.clear()
+
+    def wanted(self, now: float, most: int, *, urgent: bool = False) -> int:
+        """Return how many tokens to draw so that `most` messages could go, 0 where there are enough.
+
+        `urgent` draws may have what is kept in the bucket for critical messages, and do not wait
+        for the next token because others must.
+        """
+        view = self._view
+        if view.tokens is None or view.obstruction(now) not in _BEARABLE:
+            return 0
+        if now < (self._next_urgent_at if urgent else view.next_token_at):
+            return 0
+        rate = self.limits.rate
+        chunk = most if rate is None else max(1, int(rate * _CHUNK_SECONDS))
+        return max(0, min(chunk, most, view.free_slots) - view.tokens)
+
+    def take(self, drawn: Drawn, now: float, *, urgent: bool = False) -> None:
+        """Put in what was drawn, and learn when there is more."""
+        view = self._view
+        self.used = drawn.used or self.used
+        view.quota_until = -math.inf
+        if drawn.frees_at is not None and not drawn.granted:
+            view.quota_until = now + max(0, drawn.frees_at - drawn.now) / 1000
+        if view.tokens is None:
+            return
+        if drawn.granted:
+            self._lots.append((drawn.granted, drawn.now))
+            view.tokens += drawn.granted
+            self._until = now + _STOCK_SECONDS
+        view.next_token_at = now if drawn.granted else now + max(0, drawn.next_at - drawn.now) / 1000
+        if urgent:
+            self._next_urgent_at = view.next_token_at
+
+    def stay_dry(self, until: float) -> None:
+        """Draw nothing until an instant: the bucket cannot be asked."""
+        self._view.next_token_at = self._next_urgent_at = until
+
+    def expire(self, now: float) -> None:
+        """Let go of what was not used for long."""
+        if now > self._until:
+            self.empty()
+
+    def empty(self) -> None:
+        """Let go of everything. What is left comes from the latest draws: the oldest tokens are used first."""
+        left = self._view.tokens or 0
+        while left > 0 and self._lots:
+            granted, drawn_at = self._lots.pop()
+            self.returns.append((min(left, granted), drawn_at))
+            left -= granted
+        self._lots.clear()
+        if self._view.tokens is not None:
+            self._view.tokens = 0

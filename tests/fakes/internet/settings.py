@@ -1,0 +1,49 @@
+"""How our configuration names a desk: as settings, and as TOML for a process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any
+from urllib.parse import urlsplit
+
+from shared.domain.secret import Secret
+from shared.providers import registry
+from shared.providers.interface import Adapter
+from shared.settings.model import ProviderSettings
+from tests.fakes.internet.desk import Station
+
+
+def options_of(station: Station, adapter: Adapter | None = None, **more: Any) -> Any:
+    """Return the options of the kind that reach this desk; `more` are further keys of the kind."""
+    kind = (adapter or registry.adapter(station.kind)).Options
+    keys = {**_keys(station, kind), **more}
+    secrets = {part.name for part in fields(kind) if "Secret" in str(part.type)}
+    return kind(**{name: Secret(value) if name in secrets else value for name, value in keys.items()})
+
+
+def settings_of(station: Station, *, options: dict[str, Any] | None = None, **more: Any) -> ProviderSettings:
+    """Return the settings of a provider at this desk, under its name; `more` are keys that all providers share."""
+    name = station.name.replace(":", "-")
+    values: dict[str, Any] = {"name": name, "kind": station.kind, **more}
+    return ProviderSettings(**values, options=options_of(station, **(options or {})))
+
+
+def toml_of(station: Station, **more: Any) -> str:
+    """Return a `[[providers]]` table that reaches this desk; `more` are keys of any kind."""
+    keys = {
+        "name": station.name.replace(":", "-"),
+        "kind": station.kind,
+        **_keys(station, registry.adapter(station.kind).Options),
+        **more,
+    }
+    return "\n".join(["[[providers]]", *(f"{name} = {json.dumps(value)}" for name, value in keys.items()), ""])
+
+
+def _keys(station: Station, kind: type[Any]) -> dict[str, Any]:
+    parts = urlsplit(station.url)
+    if parts.scheme == "smtp":
+        return {"host": parts.hostname, "port": parts.port, "tls": "none", **station.credentials}
+    usual = next((part.default for part in fields(kind) if part.name == "base_url"), "")
+    path = urlsplit(usual).path if isinstance(usual, str) else ""
+    return {"base_url": station.url + path, **station.credentials}
