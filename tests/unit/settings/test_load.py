@@ -11,9 +11,9 @@ import pytest
 from shared.domain.errors import ConfigurationError
 from shared.domain.message import Address, Priority
 from shared.domain.secret import Secret
+from shared.providers import registry
 from shared.providers.outbox import OutboxOptions
 from shared.providers.smtp import SmtpOptions
-from shared.providers import registry
 from shared.settings.load import load
 from shared.settings.model import ProviderSettings, RouteMatch, Settings
 
@@ -263,7 +263,10 @@ class TestFaults:
                 "[[providers]]\nname = 'x'\nkind = 'sandbox'\npools = ['a', 'a']",
                 "It must name at least one, and none twice",
             ),
-            ("[[providers]]\nname = 'x'\nkind = 'no'", "There is no kind 'no'; there are " + ", ".join(registry.kinds())),
+            (
+                "[[providers]]\nname = 'x'\nkind = 'no'",
+                "There is no kind 'no'; there are " + ", ".join(registry.kinds()),
+            ),
             ("[[providers]]\nname = 'x'", "It is required and missing"),
             ("[[providers]]\nname = 'x'\nkind = 'smtp'", "It is required and missing"),
             (
