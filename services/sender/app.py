@@ -126,9 +126,11 @@ class Sender:
 
     async def close(self) -> None:
         """Close the connections to all providers."""
-        for actor in self.actors:
-            await actor.close()
-        await self._http.close()
+        try:
+            for actor in self.actors:
+                await actor.close()
+        finally:
+            await self._http.close()
 
 
 async def run(settings: Settings, lifetime: Lifetime) -> None:

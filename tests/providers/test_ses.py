@@ -22,9 +22,8 @@ from services.sender.transport import HttpConnections, open_channel
 from services.sender.transport.aws import signed
 from shared.domain.outcome import Outcome, Verdict
 from shared.domain.secret import Secret
-from shared.providers import registry
 from shared.providers.interface import AwsSignature, HttpRequest, Parcel
-from shared.providers.ses import Ses, SesOptions
+from shared.providers.ses import SesOptions
 from shared.settings.model import ProviderSettings
 from tests.providers.parcels import RICH, parcel_of
 
@@ -76,8 +75,7 @@ def account(moto: str) -> Iterator[SesOptions]:
 
 
 @pytest.fixture
-async def send(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Send]:
-    monkeypatch.setitem(registry._BUILT_IN, "ses", Ses())
+async def send() -> AsyncIterator[Send]:
     connections = HttpConnections()
 
     async def send(options: SesOptions, parcel: Parcel) -> Verdict:

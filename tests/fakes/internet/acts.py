@@ -12,6 +12,7 @@ class Kind(StrEnum):
 
     PASS = "pass"  # what is usual
     FAIL = "fail"  # a native error, by its name or its status; nothing is taken
+    ANSWER = "answer"  # these words in the place of the answer
     PAGE = "page"  # a proxy's HTML in the place of the answer
     HANG = "hang"  # read everything and never answer
     EARLY = "early"  # reset as soon as the headers are there; nothing is taken
@@ -26,9 +27,9 @@ class Kind(StrEnum):
 class Act:
     """One request's fate.
 
-    `error` names a native error; `status` is that of a page, or of an error where none is named.
-    `seconds` is how long to wait before anything else, for DRIP also between two bytes.
-    `retry_after` becomes a header of the answer.
+    `error` names a native error; `status` is that of an answer, a page, or an error where none is
+    named. `seconds` is how long to wait before anything else, for DRIP between two bytes.
+    `retry_after` becomes a header of the answer. `body` and `headers` are those of ANSWER.
     """
 
     kind: Kind = Kind.PASS
@@ -37,6 +38,8 @@ class Act:
     taken: bool = False
     seconds: float = 0.0
     retry_after: str = ""
+    body: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
@@ -45,7 +48,8 @@ class Act:
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Act:
         """Return the act that another process wrote down."""
-        return cls(**{**document, "kind": Kind(document["kind"])})
+        headers = tuple((name, value) for name, value in document.get("headers", ()))
+        return cls(**{**document, "kind": Kind(document["kind"]), "headers": headers})
 
 
 PASS: Final = Act()
@@ -56,6 +60,13 @@ def fail(error: str | int, *, retry_after: str = "") -> Act:
     if isinstance(error, int):
         return Act(Kind.FAIL, status=error, retry_after=retry_after)
     return Act(Kind.FAIL, error=error, retry_after=retry_after)
+
+
+def answer(status: int, body: str = "", *headers: tuple[str, str], taken: bool = True) -> Act:
+    """Answer with these words, JSON where no header says otherwise."""
+    return Act(
+        Kind.ANSWER, status=status, body=body, headers=(("Content-Type", "application/json"), *headers), taken=taken
+    )
 
 
 def page(status: int = 200, *, taken: bool = False) -> Act:

@@ -160,6 +160,8 @@ class Listener:
             answer = desk.respond(call)
         if act.kind is Kind.PAGE:
             answer = Answer(act.status, PAGE, {"Content-Type": "text/html"})
+        if act.kind is Kind.ANSWER:
+            answer = Answer(act.status, act.body.encode(), dict(act.headers))
         if delay := desk.life.delay():
             await asyncio.sleep(delay)
         if answer is None or act.kind in {Kind.HANG, Kind.RESET, Kind.CLOSE}:

@@ -10,10 +10,20 @@ from typing import Any, ClassVar, Final
 
 from shared.domain.message import Address
 from tests.fakes.internet.desk import Answer, Call, Declined, Desk, Item, Native, Order, Refused, Route, bearer, emails
-from tests.fakes.internet.shapes import OF_THE_SERVICE, Fault, Fields, Wrong, checked_headers, one_mailbox
+from tests.fakes.internet.shapes import (
+    OF_THE_SERVICE,
+    Fault,
+    Fields,
+    Wrong,
+    checked,
+    checked_email,
+    checked_headers,
+    decoded,
+)
 from tests.fakes.internet.taken import File, Taken, our_id
 
 _TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_NAMED: Final = re.compile(r"(.+) <([^<>]+)>")
 _DAY_SECONDS: Final = 86_400.0
 _MISSING: Final = "Missing `to` field."
 
@@ -185,7 +195,7 @@ class ResendDesk(Desk):
 
     def _read(self, document: Any, call: Call, key: str) -> Taken:
         fields = Fields(document)
-        sender = one_mailbox(fields.text("from", required=True), "from", ascii_only=True)
+        sender = _mailbox(fields.text("from", required=True), "from")
         to, cc, bcc, reply_to = (self._addresses(fields, name) for name in ("to", "cc", "bcc", "reply_to"))
         if not to:
             raise Wrong(Fault.MISSING, "to", _MISSING)
@@ -237,7 +247,8 @@ class ResendDesk(Desk):
         for text in texts:
             if not isinstance(text, str):
                 raise Wrong(Fault.TYPE, name)
-        return tuple(one_mailbox(text, name, ascii_only=True) for text in texts)
+        found = (_mailbox(text, name) for text in texts)
+        return tuple(Address(address.email, decoded(address.name)) for address in found)
 
     def _file(self, fields: Fields, call: Call) -> File:
         name, content = fields.text("filename", required=True), fields.file("content")
@@ -247,3 +258,13 @@ class ResendDesk(Desk):
         if content_type and guessed and guessed != content_type.partition(";")[0].strip().lower():
             self.complain(call, f"mail with {name!r} as {content_type!r} is lost silently")
         return File(name, content_type or guessed or "", content, content_id, is_inline=bool(content_id))
+
+
+def _mailbox(text: str, path: str) -> Address:
+    """Return a mailbox whose name is what stands before the address as it is; in quotes it is refused."""
+    named = _NAMED.fullmatch(text)
+    if named is None:
+        return Address(checked_email(text, path, ascii_only=True))
+    if '"' in named[1]:
+        raise Wrong(Fault.EMAIL, path, "a name in quotes")
+    return Address(checked_email(named[2], path, ascii_only=True), checked(named[1], path))

@@ -16,6 +16,7 @@ _FORBIDDEN: Final = frozenset(
     | {"to", "from", "subject", "reply-to", "cc", "bcc"}
 )
 _MEDIA_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+", re.IGNORECASE)
+_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _IDENTITY: Final = (
     "The from address does not match a verified Sender Identity. Mail cannot be sent until this error is resolved."
 )
@@ -141,7 +142,10 @@ class SendgridDesk(Desk):
         return bodies
 
     def _personal(self, one: Fields, base: dict[str, Any], call: Call, provider_id: str, *, is_test: bool) -> Taken:
-        to, cc, bcc = (tuple(map(_address, one.each(name, required=name == "to"))) for name in ("to", "cc", "bcc"))
+        to, cc, bcc = (
+            tuple(self._recipient(found, call) for found in one.each(name, required=name == "to"))
+            for name in ("to", "cc", "bcc")
+        )
         seen = [email.lower() for email in emails(to, cc, bcc)]
         if len(set(seen)) != len(seen):
             raise Wrong(Fault.VALUE, one.path, "Each email address should be unique between to, cc, and bcc.")
@@ -182,6 +186,16 @@ class SendgridDesk(Desk):
             message_id=our_id(headers.values(), metadata.values()),
             is_test=is_test,
         )
+
+    def _recipient(self, fields: Fields, call: Call) -> Address:
+        """Return a recipient as a reader sees it: names stand in the header as they are, quoted or not."""
+        address = _address(fields)
+        quoted = _QUOTED.fullmatch(address.name)
+        if quoted:
+            return Address(address.email, re.sub(r"\\(.)", r"\1", quoted[1]))
+        if re.search("[,;]", address.name):
+            self.complain(call, f"the name {address.name!r} would be read as several: it needs quotes")
+        return address
 
 
 def _address(fields: Fields) -> Address:

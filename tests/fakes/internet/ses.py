@@ -95,7 +95,9 @@ class SesDesk(Desk):
     quota_error: ClassVar = "quota"
     review_error: ClassVar = "AccountSuspendedException"
     unit: ClassVar = "recipients"
-    most_bytes: ClassVar = 40 << 20
+    most_bytes: ClassVar = 60 << 20
+
+    most_message_bytes = 40 << 20
 
     region = "eu-west-1"
     session_token = ""
@@ -190,6 +192,8 @@ class SesDesk(Desk):
     def _raw(self, raw: Fields, taken: Taken) -> Taken:
         data = raw.file("Data")
         raw.done()
+        if len(data) > self.most_message_bytes:
+            raise Refused("too_large", f"{len(data)} bytes of MIME")
         headers = header_fields(data, "Content.Raw.Data", is_7bit=True)
         written = one_mailbox(headers["from"], "Content.Raw.Data.From")
         if taken.sender and written.email != taken.sender:

@@ -48,7 +48,7 @@ _NATIVES: Final = {
 class SmtpDesk(Station):
     """A relay. `server` is what listens, with stages to plan of its own; a request is a mail transaction.
 
-    Of the life's faults, DRIP and PAGE make a late and a senseless reply; an error is spoken at the
+    Of the life's faults, DRIP makes a late reply, PAGE and ANSWER a senseless one; an error is spoken at the
     stage that its row names.
     """
 
@@ -234,7 +234,7 @@ class _Session(Session):
                 desk.ledger.answer("cut")
                 self.writer.write(b"250 2.0")
                 self.reset()
-            case Kind.GARBAGE | Kind.PAGE:
+            case Kind.GARBAGE | Kind.PAGE | Kind.ANSWER:
                 desk.ledger.answer("cut")
                 self.say("<html>this is no SMTP</html>")
                 await self.writer.drain()

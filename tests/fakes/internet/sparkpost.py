@@ -67,6 +67,7 @@ class SparkpostDesk(Desk):
     throttle_error: ClassVar = "rate_limit"
     quota_error: ClassVar = "2102"
     review_error: ClassVar = "1303"
+    most_bytes: ClassVar = 300 << 20
 
     def paths(self) -> tuple[Route, ...]:
         self.credentials = {"api_key": "sparkpost-fake"}

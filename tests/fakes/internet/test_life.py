@@ -67,6 +67,24 @@ async def test_every_kind_listens_on_a_port_of_its_own() -> None:
         assert len({internet.desk(name).url for name in internet.names}) == 12
 
 
+async def test_a_port_stays_the_same_and_its_own(desk: Desk) -> None:
+    port = int(desk.url.rpartition(":")[2])
+    for _ in range(3):
+        desk.life.refuse()
+        desk.life.heal()
+
+    assert int(desk.url.rpartition(":")[2]) == port
+    async with aiohttp.ClientSession() as session:
+        assert (await Client(desk, session).send())[0] == 202
+
+
+async def test_a_port_can_be_fixed(desk: Desk) -> None:
+    port = int(desk.url.rpartition(":")[2])
+    desk.life.refuse()
+    async with Internet("resend", ports={"resend": port}) as other:
+        assert other.desk("resend").url == desk.url
+
+
 async def test_desks_of_one_kind_have_lives_of_their_own(internet: Internet, client: Client) -> None:
     internet.desk("sendgrid:second").life.refuse()
 
@@ -208,6 +226,13 @@ async def test_answers_with_garbage(client: Client, desk: Desk) -> None:
 
     with pytest.raises(aiohttp.ClientError):
         await client.send()
+    assert len(desk.ledger.taken) == 1
+
+
+async def test_answers_with_any_words(client: Client, desk: Desk) -> None:
+    desk.life.act(acts.answer(207, "{}", ("X-A", "b")))
+
+    assert await client.send() == (207, b"{}")
     assert len(desk.ledger.taken) == 1
 
 
