@@ -10,11 +10,17 @@ from __future__ import annotations
 from shared.domain.message import Address, Attachment, Envelope, RecipientKind
 from shared.domain.outcome import Outcome, RecipientVerdict, Scope, Verdict
 from shared.domain.secret import Secret
+from shared.providers.http.options import HttpOptions
+from shared.providers.http.rules import Fault, Rule, accepted, classify
 from shared.providers.interface import (
     Adapter,
+    AwsSignature,
+    BatchAdapter,
     Capabilities,
     FileWrite,
     HttpRequest,
+    KeyedAdapter,
+    LookupAdapter,
     Parcel,
     Phase,
     Rehearsal,
@@ -22,6 +28,7 @@ from shared.providers.interface import (
     Request,
     SmtpLine,
     SmtpTransaction,
+    Unsendable,
 )
 
 __version__ = "0.1.0"
@@ -30,10 +37,16 @@ __all__ = [
     "Adapter",
     "Address",
     "Attachment",
+    "AwsSignature",
+    "BatchAdapter",
     "Capabilities",
     "Envelope",
+    "Fault",
     "FileWrite",
+    "HttpOptions",
     "HttpRequest",
+    "KeyedAdapter",
+    "LookupAdapter",
     "Outcome",
     "Parcel",
     "Phase",
@@ -42,10 +55,14 @@ __all__ = [
     "Rehearsal",
     "Reply",
     "Request",
+    "Rule",
     "Scope",
     "Secret",
     "SmtpLine",
     "SmtpTransaction",
+    "Unsendable",
     "Verdict",
     "__version__",
+    "accepted",
+    "classify",
 ]

@@ -1,6 +1,7 @@
 """Writes what the documentation takes from the code: `make docs`.
 
-Pages under `docs/reference` are written whole. In `docs/architecture.md` only the regions between
+Pages under `docs/reference` and the contract `docs/openapi.json` are written whole; a contract that would
+break clients only with `make docs ARGS=--accept-breaking`. In `docs/architecture.md` only the regions between
 two marks are: `<!-- states -->` and `<!-- /states -->` hold what `REGIONS["states"]` makes.
 `tests/unit/test_docs.py` fails where a page no longer says what the code says.
 """
@@ -8,16 +9,21 @@ two marks are: `<!-- states -->` and `<!-- /states -->` hold what `REGIONS["stat
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+import orjson
 
 from services.frontend.problem_types import PROBLEM_TYPES
 from shared.domain.states import FINAL, LIVE, PLACES, TRANSITIONS, State, Verb
 from shared.queue import script
 from shared.runtime import events, metrics
 from shared.settings.template import template
+from tests.contract.compatibility import breaks
+from tests.contract.present import KEPT, present, text_of
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -146,7 +152,13 @@ def scripts_region() -> Iterator[str]:
     yield from _table(("script", "what it does", "moves", "when memory is full"), rows)
 
 
+def contract_page() -> str:
+    """Return the contract that clients rely on."""
+    return text_of(present())
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    KEPT: contract_page,
     "docs/reference/metrics.md": metrics_page,
     "docs/reference/log-events.md": log_events_page,
     "docs/reference/configuration.md": configuration_page,
@@ -173,7 +185,10 @@ def expected() -> dict[str, str]:
     return pages
 
 
-def main() -> None:
+def main(*arguments: str) -> None:
+    broken = breaks(orjson.loads((ROOT / KEPT).read_bytes()), present())
+    if broken and "--accept-breaking" not in arguments:
+        sys.exit("\n".join(("The contract would break clients; nothing was written.", "", *broken)))
     for path, text in expected().items():
         (ROOT / path).write_text(text)
 
@@ -229,4 +244,4 @@ def _codes(names: Iterable[str]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -7,12 +7,15 @@ import sys
 import typer
 
 from reliable_email import __version__
+from reliable_email.cli.completion import completion, serve_shell
 from reliable_email.cli.config import config_app
 from reliable_email.cli.doctor import doctor
 from reliable_email.cli.failed import failed_app
 from reliable_email.cli.mail import CommandThatMayWait, cancel, reschedule, send, status
-from reliable_email.cli.operate import pools, providers_app, queue_app
+from reliable_email.cli.operate import pools_app, providers_app, queue_app
+from reliable_email.cli.route import route
 from reliable_email.cli.serve import frontend, scheduler, sender
+from reliable_email.cli.simulate import simulate
 from reliable_email.cli.up import up
 
 app = typer.Typer(
@@ -41,9 +44,12 @@ app.command(rich_help_panel="Mail")(reschedule)
 app.add_typer(failed_app, name="failed", rich_help_panel="Repair")
 app.command(rich_help_panel="Repair")(doctor)
 app.add_typer(queue_app, name="queue", rich_help_panel="Operate")
-app.command(rich_help_panel="Operate")(pools)
+app.add_typer(pools_app, name="pools", rich_help_panel="Operate")
+app.command(rich_help_panel="Operate")(route)
+app.command(rich_help_panel="Operate")(simulate)
 app.add_typer(providers_app, name="providers", rich_help_panel="Operate")
 app.add_typer(config_app, name="config", rich_help_panel="Setup")
+app.command(rich_help_panel="Setup")(completion)
 
 
 def main() -> None:
@@ -52,4 +58,5 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    serve_shell()
     app()

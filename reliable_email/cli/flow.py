@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import typer
 
+from reliable_email.cli import words
 from reliable_email.cli.client import EXIT_FAILED, Client, to_json
 
 #: A message that has been ready for so long, while nothing is sent, stands still.
@@ -42,14 +43,28 @@ def obstacles_in(queue: Json) -> Iterator[str]:
     for role in ("scheduler", "sender"):
         if not queue["processes"].get(role):
             yield f"no {role} runs"
+    if queue.get("paused"):
+        yield f"everything is {words.pause(queue['paused'])}"
+        return
     for pool in queue["pools"]:
-        waits = [row for row in pool["priorities"] if row["queued"] or row["retrying"] or row["sending"]]
-        if not waits:
-            continue
-        oldest = max(row["oldest_queued_age_seconds"] for row in waits)
-        if not pool["providers"]:
-            yield f"no sender has a provider of pool {pool['name']}"
-        elif not pool["available"]:
-            yield f"no provider of pool {pool['name']} can send now: {', '.join(pool['providers'])}"
-        elif oldest > _STANDING_SECONDS and not queue["rates"]["sent_per_second"]:
-            yield f"pool {pool['name']} stands still: its oldest message has been ready for {oldest:.0f} s"
+        obstacle = _obstacle(pool, is_sending=bool(queue["rates"]["sent_per_second"]))
+        if obstacle is not None:
+            yield obstacle
+
+
+def _obstacle(pool: Json, *, is_sending: bool) -> str | None:
+    """Return what keeps the messages of a pool from flowing; None where none wait."""
+    waits = [row for row in pool["priorities"] if row["queued"] or row["retrying"] or row["sending"]]
+    if not waits:
+        return None
+    name = pool["name"]
+    if pool.get("paused"):
+        return f"pool {name} is {words.pause(pool['paused'])}"
+    if not pool["providers"]:
+        return f"no sender has a provider of pool {name}"
+    if not pool["available"]:
+        return f"no provider of pool {name} can send now: {', '.join(pool['providers'])}"
+    oldest = max(row["oldest_queued_age_seconds"] for row in waits)
+    if oldest > _STANDING_SECONDS and not is_sending:
+        return f"pool {name} stands still: its oldest message has been ready for {oldest:.0f} s"
+    return None

@@ -184,8 +184,8 @@ def status(
         return
 
     async def work(client: Client) -> int:
-        message = await _look(client, message_id, wait or 0.0)
-        _show(message, as_json=as_json)
+        message = await look(client, message_id, wait or 0.0)
+        show(message, as_json=as_json)
         if wait is None or message["state"] == "sent":
             return 0
         return EXIT_FAILED if message["final"] else EXIT_TRY_AGAIN
@@ -193,7 +193,7 @@ def status(
     run(url, work, as_json=as_json)
 
 
-async def _look(client: Client, message_id: str, seconds: float) -> dict[str, Any]:
+async def look(client: Client, message_id: str, seconds: float) -> dict[str, Any]:
     """Return the record once it is final, or as it is after so many seconds."""
     until = time.monotonic() + seconds
     pause = _FIRST_LOOK_SECONDS
@@ -246,11 +246,12 @@ def reschedule(
     async def work(client: Client) -> int:
         headers = {"Content-Type": "application/merge-patch+json"}
         reply = await client.call("PATCH", f"/v1/messages/{message_id}", body=changes, headers=headers)
-        _show(reply.body, as_json=as_json)
+        show(reply.body, as_json=as_json)
         return 0
 
     run(url, work, as_json=as_json)
 
 
-def _show(message: dict[str, Any], *, as_json: bool) -> None:
+def show(message: dict[str, Any], *, as_json: bool) -> None:
+    """Print a record."""
     typer.echo(to_json(message) if as_json else "\n".join(words.record(message)))

@@ -1,4 +1,4 @@
-"""`reliable-email queue | pools | providers`: how the service stands."""
+"""`reliable-email queue | pools | providers`: how the service stands, and what an operator does to it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,28 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from reliable_email.cli import words
+from reliable_email.cli import pausing, trial, words
 from reliable_email.cli.client import DEFAULT_URL, Client, JsonOption, UrlOption, run, to_json
+from reliable_email.cli.mail import CommandThatMayWait
 
 _STATES: Final = ("scheduled", "queued", "sending", "retrying")
 
-queue_app = typer.Typer(invoke_without_command=True, help="Show how much waits where, or move it. Speaks HTTP.")
-providers_app = typer.Typer(
-    invoke_without_command=True, help="Show the providers as the senders see them. Speaks HTTP."
-)
+queue_app = typer.Typer(invoke_without_command=True)
+pools_app = typer.Typer(invoke_without_command=True)
+providers_app = typer.Typer(invoke_without_command=True)
+
+queue_app.command("pause")(pausing.pause_everything)
+queue_app.command("resume")(pausing.resume_everything)
+pools_app.command("pause")(pausing.pause_pool)
+pools_app.command("resume")(pausing.resume_pool)
+providers_app.command("pause")(pausing.pause_provider)
+providers_app.command("resume")(pausing.resume_provider)
+providers_app.command("test", cls=CommandThatMayWait)(trial.try_provider)
 
 
 @queue_app.callback()
 def queue(context: typer.Context, url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False) -> None:
-    """Show how much waits where, or move it. Speaks HTTP."""
+    """Show how much waits where, or move it, or pause everything. Speaks HTTP."""
     if context.invoked_subcommand is not None:
         return
 
@@ -45,10 +53,21 @@ def _queue_lines(answer: dict[str, Any]) -> list[str]:
     ]
     totals, rates = answer["totals"], answer["rates"]
     lines = words.table(("pool", "priority", *_STATES, "oldest"), rows) if rows else ["Nothing waits."]
+    lines += _pauses(answer)
     running = ", ".join(f"{count} {role}{'s' if count > 1 else ''}" for role, count in answer["processes"].items())
     ended = f"failed {totals['failed']:,}, partly sent {totals['partly_sent']:,}"
     speed = f"{rates['accepted_per_second']:g} accepted and {rates['sent_per_second']:g} sent a second"
     return [*lines, "", f"{ended}; {speed}", f"running: {running or 'nothing'}"]
+
+
+def _pauses(answer: dict[str, Any]) -> list[str]:
+    """Return a line for everything that is paused, but providers."""
+    held = [
+        ("everything", answer.get("paused")),
+        *((f"pool {pool['name']}", pool.get("paused")) for pool in answer["pools"]),
+    ]
+    lines = [f"{what} is {words.pause(pause)}" for what, pause in held if pause]
+    return ["", *lines] if lines else []
 
 
 @queue_app.command()
@@ -76,8 +95,11 @@ def move(
     run(url, work, as_json=as_json)
 
 
-def pools(url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False) -> None:
-    """Show the pools, their providers and what waits for them. Speaks HTTP."""
+@pools_app.callback()
+def pools(context: typer.Context, url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False) -> None:
+    """Show the pools, their providers and what waits for them, or pause one. Speaks HTTP."""
+    if context.invoked_subcommand is not None:
+        return
 
     async def work(client: Client) -> int:
         found = (await client.call("GET", "/v1/queue")).body["pools"]
@@ -88,7 +110,7 @@ def pools(url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False) -> None:
             rows = [
                 (
                     pool["name"],
-                    "yes" if pool["available"] else "no",
+                    "yes" if pool["available"] else "paused" if pool.get("paused") else "no",
                     f"{sum(row[state] for row in pool['priorities'] for state in _STATES):,}",
                     ", ".join(pool["providers"]) or "none",
                 )
@@ -102,7 +124,7 @@ def pools(url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False) -> None:
 
 @providers_app.callback()
 def providers(context: typer.Context, url: UrlOption = DEFAULT_URL, *, as_json: JsonOption = False) -> None:
-    """Show the providers as the senders see them. Speaks HTTP."""
+    """Show the providers as the senders see them, or pause or test one. Speaks HTTP."""
     if context.invoked_subcommand is None:
         _list_providers(url, as_json=as_json)
 
@@ -120,7 +142,18 @@ def _list_providers(url: str, *, as_json: bool) -> None:
             for provider in found:
                 typer.echo(to_json(provider))
         else:
-            heads = ("provider", "kind", "state", "health", "in flight", "pools", "last error")
+            heads = (
+                "provider",
+                "kind",
+                "state",
+                "until",
+                "health",
+                "rate now",
+                "quota",
+                "in flight",
+                "pools",
+                "remark",
+            )
             typer.echo("\n".join(words.table(heads, [_provider_row(provider) for provider in found])))
         return 0
 
@@ -133,8 +166,31 @@ def _provider_row(provider: dict[str, Any]) -> tuple[object, ...]:
         provider["name"],
         provider["kind"],
         provider["state"],
+        provider["available_at"] or "",
         f"{provider['health']:.2f}",
+        _rate(provider["limits"]),
+        ", ".join(map(_quota, provider["limits"]["quotas"])),
         provider["usage"]["in_flight"],
         ", ".join(provider["pools"]),
-        f"{error['outcome']}: {error['detail']}"[:80] if error else "",
+        _trouble(provider.get("paused"), error),
     )
+
+
+def _rate(limits: dict[str, Any]) -> str:
+    """Return messages a second: what is left of what is configured, where it is less."""
+    configured, now = limits["rate_per_second"], limits["rate_now_per_second"]
+    if configured is None:
+        return "no limit"
+    return f"{configured:g}/s" if now in {None, configured} else f"{now:g} of {configured:g}/s"
+
+
+def _quota(quota: dict[str, Any]) -> str:
+    frees = f", frees {quota['frees_at']}" if quota["frees_at"] else ""
+    return f"{quota['used']:,} of {quota['messages']:,} a {quota['per']}{frees}"
+
+
+def _trouble(paused: dict[str, Any] | None, error: dict[str, Any] | None) -> str:
+    """Return why a provider is paused, else what went wrong last."""
+    if paused is not None and paused["reason"]:
+        return f"paused: {paused['reason']}"[:80]
+    return f"{error['outcome']}: {error['detail']}"[:80] if error else ""

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -17,9 +18,10 @@ from shared.settings.load import load
 
 if TYPE_CHECKING:
     from shared.runtime.process import Lifetime
+    from shared.runtime.reloading import Load
     from shared.settings.model import Settings
 
-    Service = Callable[[Settings, Lifetime], Awaitable[None]]
+    Service = Callable[[Settings, Lifetime, Load], Awaitable[None]]
 
 
 def frontend(config: ConfigOption = None) -> None:
@@ -27,10 +29,11 @@ def frontend(config: ConfigOption = None) -> None:
 
     Reads configuration and Redis.
     """
-    settings = _settings(config, {"redis", "frontend"})
+    secrets_of = {"redis", "frontend"}
+    settings = _settings(config, secrets_of)
     from services.frontend.app import run  # noqa: PLC0415 - a process imports its own service only
 
-    _run("frontend", run, settings, settings.frontend.grace_seconds)
+    _run("frontend", run, settings, settings.frontend.grace_seconds, secrets_of)
 
 
 def scheduler(config: ConfigOption = None) -> None:
@@ -38,10 +41,11 @@ def scheduler(config: ConfigOption = None) -> None:
 
     Reads configuration and Redis.
     """
-    settings = _settings(config, {"redis"})
+    secrets_of = {"redis"}
+    settings = _settings(config, secrets_of)
     from services.scheduler.app import run  # noqa: PLC0415 - a process imports its own service only
 
-    _run("scheduler", run, settings, settings.scheduler.grace_seconds)
+    _run("scheduler", run, settings, settings.scheduler.grace_seconds, secrets_of)
 
 
 def sender(config: ConfigOption = None) -> None:
@@ -49,10 +53,11 @@ def sender(config: ConfigOption = None) -> None:
 
     Reads configuration and Redis.
     """
-    settings = _settings(config, {"redis", "providers"})
+    secrets_of = {"redis", "providers"}
+    settings = _settings(config, secrets_of)
     from services.sender.app import run  # noqa: PLC0415 - a process imports its own service only
 
-    _run("sender", run, settings, settings.sender.grace_seconds)
+    _run("sender", run, settings, settings.sender.grace_seconds, secrets_of)
 
 
 def _settings(config: str | None, secrets_of: Collection[str]) -> Settings:
@@ -65,14 +70,16 @@ def _settings(config: str | None, secrets_of: Collection[str]) -> Settings:
         raise typer.Exit(EXIT_CONFIGURATION) from error
 
 
-def _run(role: str, service: Service, settings: Settings, grace_seconds: float) -> None:
+def _run(role: str, service: Service, settings: Settings, grace_seconds: float, secrets_of: Collection[str]) -> None:
     from shared.runtime import process, run_file  # noqa: PLC0415 - not for `--help`
 
     if run_file.run_file() is not None:
         _end_with_up()
+    # A file that was found in a usual place and has gone since must be missed, not replaced by the defaults.
+    load_anew = partial(load, settings.source, os.environ, secrets_of=secrets_of)
     code = process.run(
         role,
-        lambda lifetime: service(settings, lifetime),
+        lambda lifetime: service(settings, lifetime, load_anew),
         grace_seconds=grace_seconds,
         log_level=settings.logging.level,
         log_format=settings.logging.format,

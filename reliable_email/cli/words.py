@@ -56,3 +56,9 @@ def _attempt(attempt: Json) -> str:
     if attempt.get("duration_ms") is not None:
         line += f" in {attempt['duration_ms']} ms"
     return f"{line}: {clean(attempt['detail'])}" if attempt.get("detail") else line
+
+
+def pause(told: Json) -> str:
+    """Return a pause in words: until when, and why."""
+    until = f"until {told['until']}" if told["until"] else "until it is resumed"
+    return f"paused {until}{': ' + clean(told['reason']) if told['reason'] else ''}"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
 
 from services.frontend.auth import Door
 from services.frontend.commit import Commit
@@ -15,11 +18,12 @@ from shared.runtime import joining, run_file
 from shared.runtime.metrics import FRONTEND, Metrics
 from shared.runtime.ops import Ops
 from shared.runtime.process import Lifetime
+from shared.runtime.reloading import Load, obey_hangups
 from shared.runtime.tasks import TaskScope, periodically
 from shared.settings.model import Settings
 
 
-async def run(settings: Settings, lifetime: Lifetime) -> None:
+async def run(settings: Settings, lifetime: Lifetime, load: Load | None = None) -> None:
     """Run a frontend until its lifetime drains.
 
     The port is open from the start and answers 503 until Redis was there once. Raises Unsafe
@@ -32,16 +36,21 @@ async def run(settings: Settings, lifetime: Lifetime) -> None:
     queue = joining.connect(settings, FRONTEND, metrics)
     commit = Commit(queue, metrics)
     guard = Guard(queue, settings, metrics)
-    means = Means(
-        settings, queue, metrics, commit, guard, Census(queue), Schemas.of(rules_of(settings)), wall_ms=_wall_ms
-    )
-    edge = Edge(Door(settings.frontend.keys, time.monotonic), guard, lifetime.draining)
+    census = Census(queue, settings.providers)
+    means = Means(settings, queue, metrics, commit, guard, census, Schemas.of(rules_of(settings)), wall_ms=_wall_ms)
+    door = Door(settings.frontend.keys, time.monotonic)
+    edge = Edge(door, guard, lifetime.draining)
     api = Api(settings.frontend, edge, [*ops.probes(), *routes(means)])
+
+    def take_over(changed: Settings) -> None:
+        door.know(changed.frontend.keys)
+        means.take_over(changed)
+
     try:
         await api.open()
         run_file.announce(FRONTEND, {"api": api.port, "ops": ops.port})
         if await guard.join(lifetime):
-            await _work(lifetime, ops, means)
+            await _work(lifetime, ops, means, partial(obey_hangups, lifetime, settings, load, take_over))
     finally:
         await api.close(lifetime)
         await commit.close()
@@ -49,11 +58,12 @@ async def run(settings: Settings, lifetime: Lifetime) -> None:
         await ops.stop()
 
 
-async def _work(lifetime: Lifetime, ops: Ops, means: Means) -> None:
+async def _work(lifetime: Lifetime, ops: Ops, means: Means, reload: Callable[[], Coroutine[Any, Any, None]]) -> None:
     async with TaskScope(FRONTEND, lifetime.draining) as scope:
         scope.keep("beat", joining.beat(means.queue, FRONTEND, joining.process_name(), dict))
         scope.keep("durability", periodically("durability", means.guard.look, LOOK_SECONDS))
         scope.keep("pools", periodically("pools", means.learn_pools, CENSUS_SECONDS))
+        scope.keep("reload", reload())
         ops.ready()
         await lifetime.draining.wait()
 

@@ -53,9 +53,14 @@ class Door:
     """Lets in who shows a key of the configuration; without keys, who speaks from this machine."""
 
     def __init__(self, keys: Sequence[KeySettings], clock: Callable[[], float]) -> None:
-        self._digests = [sha256(key.secret.reveal().encode()).digest() for key in keys]
+        self._digests: list[bytes] = []
         self._clock = clock
         self._failures = Failures()
+        self.know(keys)
+
+    def know(self, keys: Sequence[KeySettings]) -> None:
+        """Let in who shows one of these keys, and nobody else, from the next request on."""
+        self._digests = [sha256(key.secret.reveal().encode()).digest() for key in keys]
 
     def admit(self, request: web.Request) -> None:
         """Return where the request may go on. Raises Declined."""

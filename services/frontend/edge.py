@@ -24,6 +24,8 @@ from shared.runtime.logs import get_logger
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PROBES: Final = frozenset({"/healthz", "/readyz"})
+#: The first parts of the paths that describe the interface: they need neither a key nor Redis.
+_OPEN: Final = frozenset({"docs", "openapi.json", "problems"})
 #: The one path that takes parameters, when it is read.
 _LIST: Final = "/v1/messages"
 _READS: Final = frozenset({"GET", "HEAD"})
@@ -95,9 +97,10 @@ class Edge:
     def _admit(self, request: web.Request) -> None:
         if request.path in PROBES:
             return
-        self._door.admit(request)
-        if not self._guard.joined:
-            raise unavailable()
+        if request.path[1:].partition("/")[0] not in _OPEN:
+            self._door.admit(request)
+            if not self._guard.joined:
+                raise unavailable()
         if request.query_string and not (request.path == _LIST and request.method in _READS):
             faults = refuse_parameters(request.query.items())
             if faults and request.match_info.http_exception is None:

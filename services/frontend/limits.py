@@ -22,6 +22,7 @@ TAG_LENGTH: Final = 64
 KEY_LENGTH: Final = 255
 FILENAME_LENGTH: Final = 255
 DURATION_SECONDS: Final = 10 * 365 * 86_400  # `ttl_seconds`: what is longer means "never" and is left out
+REASON_LENGTH: Final = 500  # of a pause
 BULK: Final = 1_000  # messages that one call requeues or deletes
 KEYS_OF_AN_OBJECT: Final = 200  # an object with more is not looked into
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,7 +16,7 @@ from services.frontend.schema import BatchSchema, ChangeSchema, MoveSchema, Subm
 from shared.policy.routes import Route
 from shared.queue import Queue
 from shared.runtime.metrics import Metrics
-from shared.settings.model import RouteSettings, Settings
+from shared.settings.model import ProviderSettings, RouteSettings, Settings
 
 #: How old what is told about a pool's providers may be when a record is shown.
 CENSUS_SECONDS: Final = 2.0
@@ -41,14 +42,25 @@ class Schemas:
 class Census:
     """The cluster as it last told of itself, asked again when that is too old."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, configured: Sequence[ProviderSettings] = ()) -> None:
         self._queue = queue
+        self._configured = configured
         self._cluster: Cluster | None = None
         self._read_at = 0.0
 
+    @property
+    def pools(self) -> Iterable[str]:
+        """The pools of which senders told when they were last asked."""
+        return self._cluster.pools if self._cluster is not None else ()
+
+    def expect(self, configured: Sequence[ProviderSettings]) -> None:
+        """Take what the configuration now says of providers of which no sender tells."""
+        self._configured = configured
+
     async def now(self) -> Cluster:
         """Ask. Raises QueueError."""
-        self._cluster = cluster_of(await self._queue.processes.census())
+        processes, pauses = await asyncio.gather(self._queue.processes.census(), self._queue.pauses.all())
+        self._cluster = cluster_of(processes, pauses, self._configured)
         self._read_at = time.monotonic()
         return self._cluster
 
@@ -76,6 +88,13 @@ class Means:
     def request_bytes(self) -> int:
         """The largest body that is received."""
         return self.schemas.rules.limits.request_bytes
+
+    def take_over(self, settings: Settings) -> None:
+        """Read requests by another configuration from now on; one that is being judged is judged by the old one."""
+        self.settings = settings
+        self.census.expect(settings.providers)
+        self.schemas = Schemas.of(rules_of(settings))
+        self.know_pools(self.census.pools)
 
     async def learn_pools(self) -> None:
         """Take submissions for the pools that senders know, too. Raises QueueError.

@@ -57,7 +57,7 @@ class Problem:
             "detail": self.detail,
             **where,
             "retryable": self.type.retryable,
-            "errors": [error_view(fault) for fault in self.faults[:_NAMED]],
+            "errors": error_views(self.faults),
             **self.members,
         }
 
@@ -111,6 +111,11 @@ def refused_items(items: Sequence[Problem]) -> Problem:
         wait = max((item.retry_after_seconds or 0 for item in items), default=0)
         return Problem(worst.type, detail, members={**members, "results": results}, retry_after_seconds=wait or None)
     return Problem(PROBLEM_TYPES["invalid_batch"], detail, members={"results": results})
+
+
+def error_views(faults: Sequence[Fault]) -> list[dict[str, str]]:
+    """Return faults as an answer shows them, as many as one answer names."""
+    return [error_view(fault) for fault in faults[:_NAMED]]
 
 
 def error_view(fault: Fault) -> dict[str, str]:

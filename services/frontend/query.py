@@ -19,7 +19,7 @@ from shared.queue.views import Position
 DEFAULT_LIMIT: Final = 50
 MOST: Final = 200
 
-_LONGEST_CURSOR: Final = 512
+LONGEST_CURSOR: Final = 512
 _PARAMETERS: Final = ("state", "limit", "cursor")
 
 #: Parameters as they stand in the query, in their order, repeated ones repeated.
@@ -77,7 +77,7 @@ def encode_cursor(position: Position, states: Collection[State]) -> str:
 def decode_cursor(cursor: str, states: Collection[State]) -> Position:
     """Return the position that a cursor leads to. Raises BadCursor."""
     no_cursor = BadCursor("bad_parameter", "Is no cursor of this service; use `next_cursor` as it came")
-    if len(cursor) > _LONGEST_CURSOR or not cursor.isascii():
+    if len(cursor) > LONGEST_CURSOR or not cursor.isascii():
         raise no_cursor
     try:
         unpacked = orjson.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))

@@ -7,6 +7,7 @@ from typing import Final
 
 from services.frontend.cluster import Cluster
 from services.frontend.instants import instant
+from services.frontend.pausing import pause_view
 from services.frontend.views import View
 from shared.domain.message import DEFAULT_POOL, Priority
 from shared.domain.states import DEAD, LIVE, State
@@ -16,10 +17,11 @@ _WINDOW_SECONDS: Final = 60
 
 
 def queue_view(depths: Depths, cluster: Cluster, configured: Iterable[str]) -> View:
-    """Return `GET /v1/queue`: every pool that is configured, told of by a sender, or was ever used."""
-    pools = {*configured, *depths.pools, *cluster.pools}
+    """Return `GET /v1/queue`: every pool that is configured, told of by a sender, paused, or was ever used."""
+    pools = {*configured, *depths.pools, *cluster.pools, *cluster.pauses.pools}
     return {
         "as_of": instant(depths.as_of),
+        "paused": pause_view(cluster.pauses.everything),
         "totals": {state.value: depths.total(state) for state in (*LIVE, *DEAD)},
         "rates": {
             "window_seconds": _WINDOW_SECONDS,
@@ -42,6 +44,7 @@ def _pool_view(pool: str, depths: Depths, cluster: Cluster) -> View:
         "name": pool,
         "providers": list(cluster.pools.get(pool, ())),
         "available": cluster.is_available(pool),
+        "paused": pause_view(cluster.pauses.pools.get(pool)),
         "priorities": [_priority_view(priority, flows.get(priority), depths.as_of) for priority in Priority],
     }
 

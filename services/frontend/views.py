@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from services.frontend.instants import instant
 from services.frontend.limits import Limits
+from services.frontend.problems import error_views
+from services.frontend.schema import Rehearsal
 from shared.domain.message import (
     Acceptance,
     Address,
@@ -54,6 +56,17 @@ def acceptance_view(acceptance: Acceptance) -> View:
         "expires_at": _instant(acceptance.expires_at),
         "internet_message_id": acceptance.internet_message_id,
         "suppressed": [],
+    }
+
+
+def rehearsal_view(rehearsal: Rehearsal) -> View:
+    """Return the answer to a submission that was only looked at."""
+    route = None if rehearsal.route is None else {"index": rehearsal.route, "pool": rehearsal.pool}
+    return {
+        "valid": not rehearsal.faults,
+        "pool": rehearsal.pool,
+        "route": route,
+        "errors": error_views(rehearsal.faults),
     }
 
 

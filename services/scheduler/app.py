@@ -11,7 +11,6 @@ from services.scheduler.chores import Chore, Means
 from services.scheduler.contact import Contact
 from services.scheduler.wakeup import next_look
 from shared.domain.errors import QueueError, ScriptDefect
-from shared.queue import Queue
 from shared.queue.bells import listen
 from shared.queue.keys import slot
 from shared.runtime import joining, run_file
@@ -19,6 +18,7 @@ from shared.runtime.logs import get_logger
 from shared.runtime.metrics import SCHEDULER, Metrics
 from shared.runtime.ops import Ops
 from shared.runtime.process import Lifetime
+from shared.runtime.reloading import Load, obey_hangups
 from shared.runtime.tasks import TaskScope, periodically
 from shared.runtime.wake import Bell
 from shared.settings.model import Settings
@@ -44,6 +44,15 @@ class Scheduler:
     def __init__(self, means: Means) -> None:
         self._means = means
         self._bells = [Bell() for _ in range(means.queue.core.shards)]
+
+    def start(self, scope: TaskScope) -> None:
+        """Start all loops."""
+        queue = self._means.queue
+        scope.keep("bells", listen(queue.core, "due", self.hear))
+        scope.keep("beat", joining.beat(queue, SCHEDULER, joining.process_name(), dict))
+        scope.keep("gauges", periodically("gauges", self.show_gauges, _GAUGES_SECONDS))
+        for shard in range(queue.core.shards):
+            scope.keep(f"shard {shard}", self.watch(shard))
 
     def hear(self, shard: int | None, _instant: str) -> None:
         """Look at a shard now, or at all of them."""
@@ -83,12 +92,16 @@ class Scheduler:
         server = await core.servers.primary_of(slot(core.tag(shard)))
         self._means.contact.answered(shard, server.address, core.now_ms(shard) / 1000)
 
+    def take_over(self, settings: Settings) -> None:
+        """Do every chore by another configuration from now on."""
+        self._means.settings = settings
+
     async def show_gauges(self) -> None:
         """Publish the queue's depths and ages."""
         gauges.show(self._means.metrics, await self._means.queue.views.depths())
 
 
-async def run(settings: Settings, lifetime: Lifetime) -> None:
+async def run(settings: Settings, lifetime: Lifetime, load: Load | None = None) -> None:
     """Run a scheduler until its lifetime drains."""
     metrics = Metrics(SCHEDULER)
     ops = Ops(SCHEDULER, settings.ops.host, settings.ops.port, metrics, lifetime.draining)
@@ -98,20 +111,13 @@ async def run(settings: Settings, lifetime: Lifetime) -> None:
         run_file.announce(SCHEDULER, {"ops": ops.port})
         if not await joining.join(queue, settings, lifetime):
             return
-        await _work(settings, lifetime, metrics, ops, queue)
+        contact = Contact(settings.sender.lease_seconds, time.monotonic)
+        scheduler = Scheduler(Means(queue, settings, metrics, contact))
+        async with TaskScope(SCHEDULER, lifetime.draining) as scope:
+            scheduler.start(scope)
+            scope.keep("reload", obey_hangups(lifetime, settings, load, scheduler.take_over))
+            ops.ready()
+            await lifetime.draining.wait()
     finally:
         await queue.close()
         await ops.stop()
-
-
-async def _work(settings: Settings, lifetime: Lifetime, metrics: Metrics, ops: Ops, queue: Queue) -> None:
-    contact = Contact(settings.sender.lease_seconds, time.monotonic)
-    scheduler = Scheduler(Means(queue, settings, metrics, contact))
-    async with TaskScope(SCHEDULER, lifetime.draining) as scope:
-        scope.keep("bells", listen(queue.core, "due", scheduler.hear))
-        scope.keep("beat", joining.beat(queue, SCHEDULER, joining.process_name(), dict))
-        scope.keep("gauges", periodically("gauges", scheduler.show_gauges, _GAUGES_SECONDS))
-        for shard in range(queue.core.shards):
-            scope.keep(f"shard {shard}", scheduler.watch(shard))
-        ops.ready()
-        await lifetime.draining.wait()

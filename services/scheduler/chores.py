@@ -18,9 +18,9 @@ _DAY_MS: Final = 86_400_000
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Means:
-    """What every chore works with."""
+    """What every chore works with; a chore that has begun ends with the settings that it began with."""
 
     queue: Queue
     settings: Settings

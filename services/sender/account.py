@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from services.sender.stock import Stock
@@ -59,18 +59,26 @@ class Account:
     _recent: deque[tuple[float, Outcome, float]] = field(default_factory=lambda: deque(maxlen=20_000))
 
     def __post_init__(self) -> None:
-        settings = self.settings
-        self.view = ProviderView(
-            name=settings.name,
-            tier=settings.tier,
-            weight=settings.weight,
-            slots=settings.concurrency,
-            free_slots=settings.concurrency,
-            reserved_slots=critical_reserve(settings.concurrency, self.critical_percent),
-            capabilities=_capabilities(settings),
-        )
-        self.stock = Stock(self.view, settings, self.critical_percent)
-        self.rate_now = settings.rate_per_second
+        self.view = ProviderView(name=self.settings.name, slots=0, free_slots=0)
+        self._show(self.settings)
+        self.stock = Stock(self.view, self.settings, self.critical_percent)
+        self.rate_now = self.settings.rate_per_second
+
+    def change(self, settings: ProviderSettings) -> None:
+        """Go on under other settings of the same account: what was learned of it and what is in flight stay."""
+        if settings.rate_per_second != self.settings.rate_per_second:
+            self.rate_now = settings.rate_per_second
+        self.settings = settings
+        self._show(settings)
+        self.stock.change(settings)
+
+    def _show(self, settings: ProviderSettings) -> None:
+        view, in_flight = self.view, self.in_flight
+        view.tier, view.weight = settings.tier, settings.weight
+        view.slots = settings.concurrency
+        view.free_slots = settings.concurrency - in_flight  # below 0 while more is in flight than is still allowed
+        view.reserved_slots = critical_reserve(settings.concurrency, self.critical_percent)
+        view.capabilities = _capabilities(settings)
 
     @property
     def in_flight(self) -> int:
@@ -181,4 +189,9 @@ class Account:
 
 
 def _capabilities(settings: ProviderSettings) -> Capabilities:
-    return registry.adapter(settings.kind).capabilities(settings.options)
+    """Return what the account can carry: what its kind can, from the domains that it may send from."""
+    able = registry.adapter(settings.kind).capabilities(settings.options)
+    if not settings.sender_domains:
+        return able
+    own = frozenset(domain.lower() for domain in settings.sender_domains)
+    return replace(able, sender_domains=own if able.sender_domains is None else own & able.sender_domains)

@@ -20,10 +20,11 @@ from services.sender.settler import Settler
 from services.sender.works import Works
 from shared.domain.message import Attempt, OnAmbiguous
 from shared.domain.outcome import Next, Outcome, Verdict
+from shared.policy.abilities import looks_inside
 from shared.policy.backoff import ambiguous_delay_ms, retry_delay_ms
 from shared.policy.priorities import Turn
-from shared.policy.routing import Choice, choose
-from shared.policy.views import RouteCode, WaitingCode
+from shared.policy.routing import Choice, choose, is_unable
+from shared.policy.views import MessageView, RouteCode, WaitingCode
 from shared.queue import Queue
 from shared.queue.leases import Release, Settled, Settlement
 from shared.runtime.dice import draw
@@ -48,16 +49,23 @@ log = get_logger()
 
 @dataclass(slots=True)
 class Pool:
-    """The providers of one pool, in this sender, and whose turn it is among its priorities."""
+    """The providers of one pool, in this sender, and whose turn it is among its priorities.
+
+    `looks_inside` says that one of them does not carry whatever has the right size.
+    """
 
     name: str
     actors: tuple[ProviderActor, ...]
     turn: Turn = field(default_factory=Turn)
+    looks_inside: bool = field(init=False)
 
     @property
     def accounts(self) -> tuple[Account, ...]:
         """The state of each provider."""
         return tuple(actor.account for actor in self.actors)
+
+    def __post_init__(self) -> None:
+        self.looks_inside = any(looks_inside(account.view.capabilities) for account in self.accounts)
 
 
 class Courier:
@@ -74,7 +82,8 @@ class Courier:
         bell: Bell,
     ) -> None:
         self._queue = queue
-        self._retry = retry
+        #: How long messages wait that failed for now.
+        self.retry = retry
         self._holdings = holdings
         self._works = works
         self._settler = settler
@@ -86,12 +95,12 @@ class Courier:
         self.is_draining = False
 
     def employ(self, actors: Iterable[ProviderActor], pools: Iterable[str]) -> None:
-        """Work with these providers' actors."""
-        for actor in actors:
-            self._actors[actor.name] = actor
-        for pool in pools:
-            members = tuple(actor for actor in self._actors.values() if pool in actor.account.settings.pools)
-            self.pools[pool] = Pool(pool, members)
+        """Work with these providers' actors, and with no others."""
+        self._actors = {actor.name: actor for actor in actors}
+        before, self.pools = self.pools, {}
+        for name in pools:
+            members = tuple(actor for actor in self._actors.values() if name in actor.account.settings.pools)
+            self.pools[name] = Pool(name, members, before[name].turn if name in before else Turn())
 
     @property
     def actors(self) -> Iterable[ProviderActor]:
@@ -131,22 +140,26 @@ class Courier:
         """Whether the message itself narrows the choice, so that others of its flow may go before it."""
         if delivery.refused or delivery.lease.is_doubtful or delivery.lease.envelope.pinned_to:
             return True
-        size, recipients = delivery.lease.envelope.size_bytes, len(delivery.pending)
-        able = [account.view.capabilities for account in self.pools[delivery.lease.pool].accounts]
-        return any(
-            (one.max_bytes is not None and size > one.max_bytes)
-            or (one.max_recipients is not None and recipients > one.max_recipients)
-            for one in able
-        )
+        pool = self._pool_of(delivery)
+        view = self._view(delivery, pool, 0.0)
+        return any(is_unable(view, account.view) for account in pool.accounts)
 
     def _choose(self, delivery: Delivery) -> Choice:
-        pool = self.pools[delivery.lease.pool]
-        names = tuple(actor.name for actor in pool.actors)
+        pool = self._pool_of(delivery)
         now = time.monotonic()
         waited = max(0.0, (self._queue.core.now_ms(delivery.lease.shard) - delivery.lease.ready_at) / 1000)
-        humbler = self._works.has_humbler(pool.name, delivery.lease.priority)
-        view = delivery.view(names, waited, nothing_else_waits=not humbler)
+        view = self._view(delivery, pool, waited)
         return choose(view, [account.view for account in pool.accounts], now, draw(), explain=True)
+
+    def _view(self, delivery: Delivery, pool: Pool, waited_seconds: float) -> MessageView:
+        humbler = self._works.has_humbler(pool.name, delivery.lease.priority)
+        names = tuple(actor.name for actor in pool.actors)
+        return delivery.view(names, waited_seconds, nothing_else_waits=not humbler, looked_inside=pool.looks_inside)
+
+    def _pool_of(self, delivery: Delivery) -> Pool:
+        """Return the pool of a delivery: an empty one where it was taken out after the message was leased."""
+        name = delivery.lease.pool
+        return self.pools.get(name) or Pool(name, ())
 
     def _send(self, delivery: Delivery, choice: Choice) -> None:
         actor = self._actors[choice.provider or ""]
@@ -200,7 +213,7 @@ class Courier:
             attempt,
             decided=judgement.decided,
             fail_rest="ambiguous" if fails else None,
-            delay_ms=ambiguous_delay_ms(self._retry.ambiguous_delay_seconds, draw()),
+            delay_ms=ambiguous_delay_ms(self.retry.ambiguous_delay_seconds, draw()),
             counts_round=True,
             waiting="ambiguous_delay",
             is_doubtful=True,
@@ -214,7 +227,8 @@ class Courier:
         delivery.pending = judgement.left
         choice = Choice(None)
         if not self.is_draining and not delivery.is_lost:
-            self._actors[attempt.provider].account.refresh(time.monotonic())
+            if attempt.provider in self._actors:  # it may have been taken out meanwhile
+                self._actors[attempt.provider].account.refresh(time.monotonic())
             choice = self._choose(delivery)
         delivery.closed, delivery.decided = attempt, judgement.decided
         if choice.provider is None:
@@ -249,7 +263,7 @@ class Courier:
 
     def _next_round(self, delivery: Delivery, choice: Choice) -> tuple[int, str]:
         if delivery.counts_round:
-            retry = self._retry
+            retry = self.retry
             delay = retry_delay_ms(delivery.lease.rounds + 1, retry.base_seconds, retry.max_seconds, draw())
             return delay, "backoff"
         return _wait_ms(choice), choice.waiting or WaitingCode.NO_PROVIDER_AVAILABLE

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Final
 
 from shared.domain.message import Attempt, Envelope, RouteStep
+from shared.policy.abilities import Inside
 from shared.policy.views import MessageView
 from shared.providers.interface import Parcel
 from shared.queue.leases import Decided, Lease
+
+_NOT_LOOKED: Final = Inside()
 
 
 @dataclass(eq=False, slots=True)
@@ -41,6 +45,7 @@ class Delivery:
     is_probe: bool = False
     has_right: bool = False
     parcel: Parcel | None = field(default=None, repr=False)
+    _inside: tuple[tuple[int, ...], Inside] | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, lease: Lease, now: float, lease_seconds: float) -> Delivery:
@@ -54,9 +59,17 @@ class Delivery:
             refused=lease.refused,
         )
 
-    def view(self, providers: tuple[str, ...], waited_seconds: float, *, nothing_else_waits: bool) -> MessageView:
-        """Return what routing sees of it among these providers."""
+    def view(
+        self,
+        providers: tuple[str, ...],
+        waited_seconds: float,
+        *,
+        nothing_else_waits: bool,
+        looked_inside: bool = False,
+    ) -> MessageView:
+        """Return what routing sees of it among these providers; `looked_inside` where one looks at more than size."""
         refused = self.refused
+        inside = self._look_inside() if looked_inside else _NOT_LOOKED
         return MessageView(
             size_bytes=self.lease.envelope.size_bytes,
             recipients=len(self.pending),
@@ -67,7 +80,15 @@ class Delivery:
             only=self.lease.envelope.pinned_to or None,
             waited_seconds=waited_seconds,
             nothing_else_waits=nothing_else_waits,
+            sender_domain=inside.sender_domain,
+            extensions=inside.extensions,
+            is_ascii=inside.is_ascii,
         )
+
+    def _look_inside(self) -> Inside:
+        if self._inside is None or self._inside[0] != self.pending:
+            self._inside = self.pending, Inside.of(self.lease.envelope, self.pending)
+        return self._inside[1]
 
     def deduplication_key(self) -> str:
         """Return what tells providers that two requests are the same try: id, requeues and recipients."""

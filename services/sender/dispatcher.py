@@ -79,6 +79,15 @@ class Dispatcher:
         self._is_paused = is_paused
         self.courier.employ(actors, self._settings.pools)
 
+    def take_over(self, settings: Settings, actors: Iterable[ProviderActor]) -> None:
+        """Work with other providers' actors, and by other rules of retrying, from now on."""
+        self._settings = settings
+        self.holdings.share_among(settings.pools)
+        self.courier.retry = settings.retry
+        self.courier.employ(actors, settings.pools)
+        self._works.suspect_all()
+        self._bell.ring()
+
     @property
     def held(self) -> Collection[Delivery]:
         """The deliveries in this sender's hands."""
@@ -279,11 +288,11 @@ class Dispatcher:
         await asyncio.gather(*(self._draw_for(account, wanted, urgent=urgent) for account, wanted in thirsty))
 
     async def _draw_for(self, account: Account, wanted: int, *, urgent: bool) -> None:
-        stock = account.stock
+        stock, limits = account.stock, account.stock.limits
         try:
             drawn = await self._queue.providers.draw(
                 account.settings.name,
-                stock.limits,
+                limits,
                 wanted,
                 reserve=0 if urgent else stock.reserve,
                 seconds=_DRAW_SECONDS,
@@ -293,7 +302,7 @@ class Dispatcher:
             stock.stay_dry(time.monotonic() + _DRAW_PAUSE_SECONDS)
         else:
             now = time.monotonic()
-            stock.take(drawn, now, urgent=urgent)
+            stock.take(drawn, now, urgent=urgent, by=limits)
             if drawn.blocked_until is not None:
                 account.block(now + (drawn.blocked_until - drawn.now) / 1000)
 

@@ -15,6 +15,7 @@ from services.sender.account import Account
 from shared.policy.health import FADE_SECONDS
 from shared.policy.opening import Opening, OpenReason
 from shared.queue.provider_state import Told
+from shared.settings.model import account_revision
 
 #: Who has not been heard for so long is gone: what he saw still helps one that starts, and nobody else.
 _GONE_SECONDS: Final = 5.0
@@ -25,6 +26,8 @@ class Hearsay:
 
     def __init__(self, account: Account) -> None:
         self._account = account
+        #: Tells whether others speak of the same account: one whose key was mended has another.
+        self._revision = account_revision(account.settings)
         self._totals: dict[str, tuple[float, float]] = {}
         self._closed_at: dict[str, float] = {}
         self._has_begun = False
@@ -35,6 +38,7 @@ class Hearsay:
         health, opening = account.health, account.breaker.opening
         good, bad = health.evidence(now)
         return {
+            "account": self._revision,
             "totals": [health.good_total, health.bad_total],
             "evidence": [round(good, 3), round(bad, 3)],
             "latency": health.latency.known(),
@@ -43,8 +47,8 @@ class Hearsay:
         }
 
     def hear(self, others: Iterable[Told], now: float, ahead: float) -> None:
-        """Learn from the others' words."""
-        told = sorted(others, key=lambda one: one.at)
+        """Learn from the others' words; those of senders that know another account by this name say nothing of it."""
+        told = sorted((one for one in others if self._concerns(one)), key=lambda one: one.at)
         living = [one for one in told if now + ahead - one.at / 1000 <= _GONE_SECONDS]
         for one in living:
             self._weigh(one, now, ahead)
@@ -54,6 +58,9 @@ class Hearsay:
         self._has_begun = True
         present = {one.sender for one in told}
         self._totals = {sender: totals for sender, totals in self._totals.items() if sender in present}
+
+    def _concerns(self, one: Told) -> bool:
+        return bool(one.word.get("account", self._revision) == self._revision)
 
     def _begin(self, told: list[Told], living: list[Told], now: float, ahead: float) -> None:
         """Start warm: with the usual latency that anybody knows, and, where nobody lives, with the last word."""

@@ -45,13 +45,18 @@ class Holdings:
 
     def __init__(self, bounds: Bounds, pools: Collection[str]) -> None:
         self._bounds = bounds
-        self._guaranteed = {pool: _GUARANTEED_SHARE / max(1, len(pools)) for pool in pools}
+        self._guaranteed: dict[str, float] = {}
+        self.share_among(pools)
         self._by_id: dict[str, Delivery] = {}
         self._messages: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
         self._is_draining = False
         #: Set when a drain has left nothing here.
         self.emptied = asyncio.Event()
+
+    def share_among(self, pools: Collection[str]) -> None:
+        """Let these pools, and no others, count on a share of the room."""
+        self._guaranteed = {pool: _GUARANTEED_SHARE / max(1, len(pools)) for pool in pools}
 
     def __len__(self) -> int:
         return len(self._by_id)

@@ -414,6 +414,11 @@ class ProviderActor:
             else:
                 self._refuse(delivery, "draining")
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits here and nothing is under way."""
+        return not (len(self.mailbox) or self._batch or self._errands or self._flights)
+
     async def land(self) -> None:
         """Break off what is in flight, and see it judged."""
         self._is_landed = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from services.sender.account import Account
@@ -29,10 +29,10 @@ class Sharing:
     """What this sender has in common with the others; `changed` is called after everything that
     messages may have waited for."""
 
-    def __init__(self, queue: Queue, accounts: Sequence[Account], changed: Callable[[], None]) -> None:
+    def __init__(self, queue: Queue, changed: Callable[[], None]) -> None:
         self._queue = queue
-        self._accounts = tuple(accounts)
-        self._hearsay = {account.settings.name: Hearsay(account) for account in accounts}
+        self._accounts: tuple[Account, ...] = ()
+        self._hearsay: dict[str, Hearsay] = {}
         self._changed = changed
         self._sender = queue.leases.name
         self._returned = 0
@@ -41,6 +41,21 @@ class Sharing:
         self._farewells: set[asyncio.Task[None]] = set()
         #: What is paused, as Redis last told.
         self.pauses: tuple[Pause, ...] = ()
+
+    def employ(self, accounts: Iterable[Account]) -> None:
+        """Share what is known of these providers, and of no others, from now on."""
+        accounts = tuple(accounts)
+        before = self._hearsay
+        self._hearsay = {
+            account.settings.name: before[account.settings.name] if self._is_ours(account) else Hearsay(account)
+            for account in accounts
+        }
+        self._accounts = accounts
+        self._obey(self.pauses)
+
+    def _is_ours(self, account: Account) -> bool:
+        """Whether it is shared: another account of the same name may have taken its place."""
+        return any(account is one for one in self._accounts)
 
     async def exchange(self) -> None:
         """Learn what is paused, and share what is known of every provider."""
@@ -73,11 +88,22 @@ class Sharing:
     async def give_back(self) -> None:
         """Give back the tokens that nobody used: units of a quota are worth keeping."""
         for account in self._accounts:
-            while account.stock.returns:
-                units, drawn_at = account.stock.returns.pop()
-                self._returned += 1
-                unused = Unused(units, drawn_at, self._sender, self._returned)
-                await self._queue.providers.give_back(account.settings.name, account.stock.limits, unused)
+            await self._give_back(account)
+
+    async def part(self, account: Account) -> None:
+        """Give back all tokens of a provider that is not used any more."""
+        account.stock.empty()
+        try:
+            await self._give_back(account)
+        except QueueError as error:
+            log.warning("chore_failed", chore="give back", error=str(error), kind=type(error).__name__)
+
+    async def _give_back(self, account: Account) -> None:
+        while account.stock.returns:
+            units, drawn_at = account.stock.returns.pop()
+            self._returned += 1
+            unused = Unused(units, drawn_at, self._sender, self._returned)
+            await self._queue.providers.give_back(account.settings.name, account.stock.limits, unused)
 
     # Probes
 
@@ -112,6 +138,8 @@ class Sharing:
             log.warning("chore_failed", chore="share", error=str(error), kind=type(error).__name__)
 
     async def _share(self, account: Account) -> None:
+        if not self._is_ours(account):
+            return  # what it learned at last would be believed of the account in its place
         accepted, throttled, returns = account.accepted, account.throttled, account.returns
         account.accepted, account.throttled, account.returns = 0, None, False
         hearsay = self._hearsay[account.settings.name]
@@ -158,20 +186,24 @@ class Sharing:
             return
         ended = _ended(self.pauses, pauses)
         self.pauses = pauses
-        by_name = {pause.name: pause for pause in pauses if pause.scale is Scale.PROVIDER}
-        now, ahead = time.monotonic(), self._ahead()
+        self._obey(pauses)
+        now = time.monotonic()
         for account in self._accounts:
-            account.pause = pause = by_name.get(account.settings.name)
-            ends = math.inf if pause is not None and pause.until is None else -math.inf
-            if pause is not None and pause.until is not None:
-                ends = pause.until / 1000 - ahead
-            account.view.paused_until = ends
             if any(_concerns(pause, account) for pause in ended):
                 log.info("provider_resumed", provider=account.settings.name)
                 account.come_back()
                 account.refresh(now)
         if ended:
             self._changed()
+
+    def _obey(self, pauses: Iterable[Pause]) -> None:
+        by_name = {pause.name: pause for pause in pauses if pause.scale is Scale.PROVIDER}
+        for account in self._accounts:
+            account.pause = pause = by_name.get(account.settings.name)
+            ends = math.inf if pause is not None and pause.until is None else -math.inf
+            if pause is not None and pause.until is not None:
+                ends = pause.until / 1000 - self._ahead()
+            account.view.paused_until = ends
 
 
 def _ended(before: Iterable[Pause], now: Iterable[Pause]) -> list[Pause]:

@@ -37,16 +37,31 @@ class Stock:
 
     def __init__(self, view: ProviderView, settings: ProviderSettings, critical_percent: float) -> None:
         self._view = view
-        self.limits = limits_of(settings)
-        #: How many tokens stay in the shared bucket for critical messages that may come.
-        self.reserve = critical_reserve(int(self.limits.burst or 0), critical_percent)
-        #: The use of each quota, as the latest draw told it.
-        self.used: tuple[int, ...] = (0,) * len(self.limits.quotas)
+        self._critical_percent = critical_percent
+        self._limit(limits_of(settings))
         #: Tokens to be given back, with the instant of their draw.
         self.returns: list[tuple[int, int]] = []
         self._is_ramping = False
         self._lots: list[tuple[int, int]] = []  # granted, and the instant of the draw
         self._until = self._next_urgent_at = -math.inf
+        self._meter()
+
+    def _limit(self, limits: Limits) -> None:
+        self.limits = limits
+        #: How many tokens stay in the shared bucket for critical messages that may come.
+        self.reserve = critical_reserve(int(limits.burst or 0), self._critical_percent)
+        #: The use of each quota, as the latest draw told it.
+        self.used: tuple[int, ...] = (0,) * len(limits.quotas)
+
+    def change(self, settings: ProviderSettings) -> None:
+        """Draw by other limits from now on; what was drawn by those of before goes back."""
+        limits = limits_of(settings)
+        if limits == self.limits:
+            return
+        self.empty()
+        self._limit(limits)
+        # When the next token comes, or a quota frees, was told by the limits of before.
+        self._view.next_token_at = self._view.quota_until = self._next_urgent_at = -math.inf
         self._meter()
 
     def ramp(self, *, is_ramping: bool) -> None:
@@ -78,8 +93,11 @@ class Stock:
         chunk = most if rate is None else max(1, int(rate * _CHUNK_SECONDS))
         return max(0, min(chunk, most, view.free_slots) - view.tokens)
 
-    def take(self, drawn: Drawn, now: float, *, urgent: bool = False) -> None:
-        """Put in what was drawn, and learn when there is more."""
+    def take(self, drawn: Drawn, now: float, *, urgent: bool = False, by: Limits | None = None) -> None:
+        """Put in what was drawn, and learn when there is more; what was drawn `by` former limits goes back."""
+        if by is not None and by is not self.limits:
+            self.returns += [(drawn.granted, drawn.now)] if drawn.granted else []
+            return
         view = self._view
         self.used = drawn.used or self.used
         view.quota_until = -math.inf

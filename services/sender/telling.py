@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from services.sender.account import Account
 from shared.policy.breaker import BreakerState
 from shared.policy.views import RouteCode
+from shared.providers.interface import Capabilities
 from shared.queue.pauses import Pause
 from shared.runtime.metrics import BREAKER_STATES, Metrics
 
@@ -32,6 +33,15 @@ def show(metrics: Metrics, accounts: Iterable[Account], now: float) -> None:
         metrics.provider_breaker_state[name].set(BREAKER_STATES[account.view.breaker.value])
         if account.view.tokens is not None:
             metrics.provider_tokens[name].set(account.view.tokens)
+        else:
+            metrics.provider_tokens.forget(name)
+
+
+def forget(metrics: Metrics, provider: str) -> None:
+    """Show the gauges of a provider no longer that was taken out: they would stand as they are for ever."""
+    for gauges in (metrics.provider_health, metrics.provider_breaker_state, metrics.provider_tokens):
+        gauges.forget(provider)
+    metrics.actor_mailbox_depth.forget(f"provider {provider}")
 
 
 def row(account: Account, revision: str, now: float, wall_ms: int) -> dict[str, Any]:
@@ -63,12 +73,28 @@ def row(account: Account, revision: str, now: float, wall_ms: int) -> dict[str, 
             "concurrency": settings.concurrency,
             "quotas": _quotas(account, now, wall_ms),
         },
+        "capabilities": _capabilities(view.capabilities),
         "usage": {"tokens": view.tokens, "in_flight": account.in_flight, "accepted_24h": None},
         "outcomes_1m": outcomes,
         "latency_ms": {"p50": _percentile(latencies, 0.5), "p95": _percentile(latencies, 0.95)},
         "last_error": account.last_error,
         "config_revision": revision,
     }
+
+
+def _capabilities(able: Capabilities) -> dict[str, Any]:
+    return {
+        "max_bytes": able.max_bytes,
+        "max_recipients": able.max_recipients,
+        "sender_domains": _sorted(able.sender_domains),
+        "refused_extensions": _sorted(able.refused_extensions),
+        "known_extensions": _sorted(able.known_extensions),
+        "ascii_only": able.is_ascii_only,
+    }
+
+
+def _sorted(words: Collection[str] | None) -> list[str] | None:
+    return None if words is None else sorted(words)
 
 
 def _pause(pause: Pause | None) -> dict[str, Any] | None:

@@ -43,6 +43,8 @@ SILENCE_SECONDS: Final = 10.0
 #: A 400 or 422 may be the message's fault; so many in a row, and nothing accepted, are the account's.
 GENERIC_REFUSALS: Final = 5
 FORGIVEN_AFTER_SECONDS: Final = 60.0
+#: An instant that has gone from clock to clock and back is off by milliseconds; failed probes lie a second apart.
+SAME_WORD_SECONDS: Final = 0.1
 
 PROBES_TO_CLOSE: Final = 3
 PROBES_TO_CLOSE_AFTER_OTHERS: Final = 1
@@ -163,7 +165,7 @@ class Breaker:
             if self._last_success_began_at > opening.first_failure_at:
                 return False
             self.state, self.opening = BreakerState.OPEN, opening
-        elif opening.failed_at > mine.failed_at:
+        elif opening.failed_at > mine.failed_at + SAME_WORD_SECONDS:
             self.opening = replace(opening, opened_at=mine.opened_at, first_failure_at=mine.first_failure_at)
         else:
             return False
@@ -188,12 +190,12 @@ class Breaker:
         """
         if self.state is not BreakerState.OPEN or self.opening is None or now < self._no_probe_before:
             return False
-        if all_open and not self.is_misconfigured and now - self._quiet_since >= ALL_OPEN_PROBE_SECONDS:
+        if all_open and not self.is_misconfigured and now >= self._quiet_since + ALL_OPEN_PROBE_SECONDS:
             return True
         if self._probe_now:
             return True
-        quiet = now - self._quiet_since
-        seldom_enough = self._elsewhere >= ELSEWHERE_BEFORE_PROBE or quiet >= PROBE_ANYWAY_SECONDS
+        is_long_quiet = now >= self._quiet_since + PROBE_ANYWAY_SECONDS
+        seldom_enough = self._elsewhere >= ELSEWHERE_BEFORE_PROBE or is_long_quiet
         return now >= self.opening.next_probe_at and (seldom_enough or all_open)
 
     def begin_probe(self, *, all_open: bool = False) -> None:

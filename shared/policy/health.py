@@ -19,7 +19,7 @@ FADE_SECONDS: Final = 10.0
 MOST_EVIDENCE: Final = 60.0
 
 #: What other senders saw counts less than what this one saw: it is older, and their path is theirs.
-OTHERS_WEIGHT: Final = 0.3
+OTHERS_WEIGHT: Final = 0.5
 
 #: Own evidence that opens the breaker: at least so much of it, and at least half of it bad.
 FAILING_EVIDENCE: Final = 10.0

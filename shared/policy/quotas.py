@@ -49,13 +49,14 @@ def calendar_span(quota: Quota, now_ms: float) -> tuple[int, int]:
 
     An hour or a day that a change of clocks shortens or lengthens is as long as the zone says.
     """
-    zone = ZoneInfo(quota.zone or "UTC")
-    start = datetime.fromtimestamp(now_ms / 1000, zone).replace(minute=0, second=0, microsecond=0)
+    shown = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(quota.zone or "UTC"))
     if quota.per == "hour":
-        # Counted in absolute time: an hour that the clock shows twice is two hours.
-        begins = start.astimezone(UTC)
+        # Counted in absolute time: an hour that the clock shows twice is two hours, and where clocks change
+        # by half an hour one that they show in part overlaps the one before.
+        past = timedelta(minutes=shown.minute, seconds=shown.second, microseconds=shown.microsecond)
+        begins = shown.astimezone(UTC) - past
         return _ms(begins), _ms(begins + timedelta(hours=1))
-    start = start.replace(hour=0, fold=0)
+    start = shown.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if quota.per == "day":
         following = start + timedelta(days=1)
     else:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from shared.domain.message import RouteStep
+from shared.policy.abilities import obstacle_inside
 from shared.policy.breaker import BreakerState
 from shared.policy.views import MessageView, ProviderView, RouteCode
 
@@ -64,7 +65,10 @@ def _too_large(message: MessageView, provider: ProviderView) -> str:
 def _unsupported(message: MessageView, provider: ProviderView) -> str:
     if provider.name in message.refused:
         return "refused this message as one that it cannot carry"
-    return f"takes {provider.capabilities.max_recipients} recipients, the message has {message.recipients}"
+    able = provider.capabilities
+    if able.max_recipients is not None and message.recipients > able.max_recipients:
+        return f"takes {able.max_recipients} recipients, the message has {message.recipients}"
+    return obstacle_inside(message, able) or ""
 
 
 def _already_tried(_message: MessageView, _provider: ProviderView) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.domain.message import Priority, RouteStep
+from shared.policy.abilities import looks_inside, obstacle_inside
 from shared.policy.breaker import BreakerState
 from shared.policy.priorities import USEFUL_SECONDS
 from shared.policy.reasons import explain_route
@@ -96,6 +97,11 @@ def choose(
     return Choice(chosen.name, code, all_open=all_open, steps=steps)
 
 
+def is_unable(message: MessageView, provider: ProviderView) -> bool:
+    """Whether the provider can never carry the message."""
+    return _inability(message, provider) is not None
+
+
 def is_trickle_due(elsewhere: int, since_seconds: float, in_flight: int) -> bool:
     """Whether a provider that is not good gets one attempt, to learn whether it is good again.
 
@@ -128,7 +134,7 @@ def _inability(message: MessageView, provider: ProviderView) -> RouteCode | None
         return RouteCode.TOO_LARGE
     if able.max_recipients is not None and message.recipients > able.max_recipients:
         return RouteCode.UNSUPPORTED
-    return None
+    return RouteCode.UNSUPPORTED if looks_inside(able) and obstacle_inside(message, able) is not None else None
 
 
 # The choice

@@ -61,7 +61,9 @@ class MessageView:
     it already because its answer was lost, `only` the one that is to be tested with it.
     `waited_seconds` is the time since it became ready; who does not know it leaves it at for ever,
     and no patience is had. `nothing_else_waits` says that the pool holds no less urgent message
-    that could be a probe instead.
+    that could be a probe instead. `sender_domain`, `extensions` (ends of file names, in lower case,
+    "" where one has none) and `is_ascii` (before the @ of every address) are filled in only where
+    a provider looks at them.
     """
 
     size_bytes: int
@@ -73,6 +75,9 @@ class MessageView:
     only: str | None = None
     waited_seconds: float = math.inf
     nothing_else_waits: bool = True
+    sender_domain: str = ""
+    extensions: frozenset[str] = frozenset()
+    is_ascii: bool = True
 
 
 @dataclass(slots=True)

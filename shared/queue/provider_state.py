@@ -152,8 +152,8 @@ class ProviderStates:
         blocked, rate_now, ramping, now, *others = await self._run("share", provider, arguments)
         return Shared(
             blocked_until=int(blocked) or None,
-            rate_now=None if int(rate_now) < 0 else int(rate_now) / 1000,
-            is_ramping=bool(int(ramping)),
+            rate_now=None if rate_now is None else float(rate_now),
+            is_ramping=ramping is not None,
             now=int(now),
             others=tuple(Told(name.decode(), int(at), orjson.loads(told)) for name, at, told in others),
         )
@@ -161,7 +161,7 @@ class ProviderStates:
     async def may_probe(self, provider: str, sender: str) -> bool:
         """Return whether this sender has the right to probe: one in the whole cluster has it. Raises QueueError."""
         (granted,) = await self._run("probe", provider, {"sender": sender, "keep_ms": PROBE_MS})
-        return bool(int(granted))
+        return granted is not None
 
     async def probed(self, provider: str, sender: str) -> None:
         """Give the right to probe up. Raises QueueError."""

@@ -52,8 +52,12 @@ EVENTS: Final[dict[str, LogEvent]] = {
     "process_stopped": LogEvent("info", "The process has finished and ends with code 0."),
     "process_failed": LogEvent("error", "The process ends with code 1; the error names the cause."),
     "configuration_refused": LogEvent(
-        "error", "The configuration cannot be used; one line for each fault.", ("where",)
+        "error", "The configuration cannot be used; one line for each fault. What runs goes on as before.", ("where",)
     ),
+    "configuration_reloaded": LogEvent(
+        "info", "SIGHUP: what changed in the configuration is in force.", ("changes", "config_revision")
+    ),
+    "configuration_ignored": LogEvent("warning", "SIGHUP: these keys differ too, and need a restart.", ("keys",)),
     "drain_started": LogEvent("info", "Nothing new is taken; what is held is finished.", ("cause", "grace_seconds")),
     "drain_hurried": LogEvent("warning", "A second signal ended the grace period.", ("cause",)),
     "drain_overran": LogEvent("error", "The grace period ended before the work did; the process ends with code 1."),

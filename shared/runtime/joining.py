@@ -21,7 +21,7 @@ from shared.runtime.metrics import Metrics
 from shared.runtime.process import Lifetime
 from shared.runtime.tasks import periodically
 from shared.runtime.wake import happened
-from shared.settings.model import LOCAL_REDIS, Settings
+from shared.settings.model import LOCAL_REDIS, RetrySettings, Settings
 
 _HOUR_MS: Final = 3_600_000
 _RETRY_SECONDS: Final = 0.5
@@ -49,12 +49,17 @@ def connect(settings: Settings, role: str, metrics: Metrics | None = None) -> Qu
     leases = Leases(
         core,
         lease_ms=int(settings.sender.lease_seconds * 1000),
-        max_rounds=settings.retry.max_rounds,
-        max_age_ms=int(settings.retry.max_age_hours * _HOUR_MS),
         name=process_name(),
     )
+    bound_retries(leases, settings.retry)
     bounds = Bounds(settings.limits.queued_messages, settings.limits.idempotency_hours * _HOUR_MS)
     return Queue.join(core, bounds=bounds, wall_ms=lambda: int(time.time() * 1000), leases=leases)
+
+
+def bound_retries(leases: Leases, retry: RetrySettings) -> None:
+    """Let messages that fail for now be tried so often and so long, from now on."""
+    leases.max_rounds = retry.max_rounds
+    leases.max_age_ms = int(retry.max_age_hours * _HOUR_MS)
 
 
 async def join(queue: Queue, settings: Settings, lifetime: Lifetime) -> bool:

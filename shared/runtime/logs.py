@@ -53,6 +53,7 @@ class LineSink:
     def __init__(self, descriptor: int | None) -> None:
         self.dropped = 0
         self.on_drop: Callable[[], None] | None = None
+        self.is_terminal = descriptor is not None and os.isatty(descriptor)
         self._descriptor = descriptor
         self._torn = False
         self._poll = _poll_of(descriptor)
@@ -200,13 +201,9 @@ def configure(role: str, level: str = "info", format: str = "auto", descriptor: 
     if descriptor == _STDERR and sys.stderr is None:
         # Closed before the interpreter started: by now number 2 may be a socket to Redis.
         descriptor = None
-    terminal = descriptor is not None and os.isatty(descriptor)
-    pretty = format == "pretty" or (format == "auto" and terminal)
     sink = LineSink(descriptor)
     structlog.configure(
-        processors=processors(
-            role, sink, pretty=pretty, stacks=level == "debug", colours=terminal and "NO_COLOR" not in os.environ
-        ),
+        processors=_way(role, sink, level, format),
         wrapper_class=_BoundLog,
         context_class=dict,
         logger_factory=sink,
@@ -216,3 +213,18 @@ def configure(role: str, level: str = "info", format: str = "auto", descriptor: 
     logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)
     return sink
+
+
+def reconfigure(role: str, level: str, format: str) -> None:  # noqa: A002 - the setting's own name
+    """Change level and format of a log that is in use, in every logger that exists."""
+    sink = current_sink()
+    if sink is not None:
+        # Loggers keep the list that they were bound with.
+        structlog.get_config()["processors"][:] = _way(role, sink, level, format)
+        set_level(level)
+
+
+def _way(role: str, sink: LineSink, level: str, format: str) -> list[Processor]:  # noqa: A002 - the setting's own name
+    pretty = format == "pretty" or (format == "auto" and sink.is_terminal)
+    colours = sink.is_terminal and "NO_COLOR" not in os.environ
+    return processors(role, sink, pretty=pretty, stacks=level == "debug", colours=colours)

@@ -13,6 +13,7 @@ from typing import Final
 
 from shared.domain.errors import ConfigurationError, ReliableEmailError
 from shared.runtime import logs, run_file
+from shared.runtime.wake import Bell
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
@@ -37,15 +38,16 @@ log = logs.get_logger()
 
 
 class Lifetime:
-    """What a process must know of its own end.
+    """What a process must know of its own end, and of the wish that it reads its configuration anew.
 
     `draining` is set when it must take nothing new. `grace_over` is set when it must no longer
     wait for what it holds, but settle and leave: a little before the grace period ends, or at
-    the second signal.
+    the second signal. `hangup` rings at SIGHUP.
     """
 
     def __init__(self, role: str, grace_seconds: float) -> None:
         self.role = role
+        self.hangup = Bell()
         self.grace_seconds = grace_seconds
         self.draining = asyncio.Event()
         self.grace_over = asyncio.Event()
@@ -120,7 +122,7 @@ def run(
 
     SIGTERM and SIGINT set `draining`; `main` then finishes and returns. The code is 0 where it
     returned in time, 2 where the configuration is at fault, else 1; every end but the first is
-    one line in the log. SIGHUP is ignored unless `ends_on_hangup`.
+    one line in the log. SIGHUP rings `Lifetime.hangup`, or begins a drain too where it `ends_on_hangup`.
     """
     logs.configure(role, log_level, log_format)
     _spare_collections()
@@ -172,7 +174,7 @@ async def _live(role: str, main: Main, grace_seconds: float, *, ends_on_hangup: 
     # Handlers must be set even for the defaults: the kernel lets process 1 ignore every signal it does not handle.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lifetime.stop, number.name)
-    loop.add_signal_handler(signal.SIGHUP, *((lifetime.stop, "SIGHUP") if ends_on_hangup else (_ignore_hangup,)))
+    loop.add_signal_handler(signal.SIGHUP, *((lifetime.stop, "SIGHUP") if ends_on_hangup else (lifetime.hangup.ring,)))
     log.info("process_started", pid=os.getpid())
     work = asyncio.ensure_future(_as_coroutine(main, lifetime))
     overrun = asyncio.ensure_future(lifetime.overrun())
@@ -186,10 +188,6 @@ async def _live(role: str, main: Main, grace_seconds: float, *, ends_on_hangup: 
 
 async def _as_coroutine(main: Main, lifetime: Lifetime) -> None:
     await main(lifetime)
-
-
-def _ignore_hangup() -> None:
-    log.debug("signal_ignored", signal="SIGHUP")
 
 
 def _broken_off() -> int:
@@ -207,13 +205,18 @@ def _verdict(work: asyncio.Future[None]) -> int:
         log.info("process_stopped")
         return EXIT_DONE
     if isinstance(error, ConfigurationError):
-        for fault in error.faults:
-            log.error("configuration_refused", where=fault.where, code=fault.code, detail=fault.detail)
+        log_refusal(error)
         return EXIT_CONFIGURATION
     # An error of ours names its cause and its cure; anything else is a defect, and the stack is its only trace.
     stack = None if isinstance(error, ReliableEmailError) else error
     log.error("process_failed", error=f"{type(error).__name__}: {error}", exc_info=stack)
     return EXIT_FAILED
+
+
+def log_refusal(error: ConfigurationError) -> None:
+    """Write one line for each fault of a configuration."""
+    for fault in error.faults:
+        log.error("configuration_refused", where=fault.where, code=fault.code, detail=fault.detail)
 
 
 def _log_callback_failure(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

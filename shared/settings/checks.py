@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -28,14 +29,16 @@ def check(
     settings: Settings,
     faulty: Collection[str] = (),
     is_zone: Callable[[str], bool] = lambda _: True,
+    zones: Callable[[], Collection[str]] = tuple,
 ) -> tuple[Fault, ...]:
     """Return a fault for each rule that is broken.
 
     A rule that would have to judge by one of the `faulty` keys is silent: such a key has its
     default in place of what was meant, and a table without one is missing. `is_zone` tells
-    whether this machine knows a time zone.
+    whether this machine knows a time zone, `zones` names them all.
     """
-    rules = (_frontend, _limits, _redis, _sender, _retry, _retention, _providers, partial(_zones, is_zone), _routes)
+    calendars = partial(_zones, is_zone, zones)
+    rules = (_frontend, _limits, _redis, _sender, _retry, _retention, _providers, calendars, _routes)
     return tuple(
         Fault(finding.where, finding.code, finding.detail)
         for rule in rules
@@ -116,13 +119,22 @@ def _provider(provider: ProviderSettings, path: str) -> Iterator[_Finding]:
             yield _Finding(f"{path}.quotas.{position}.zone", detail, (f"{path}.quotas",))
 
 
-def _zones(is_zone: Callable[[str], bool], settings: Settings) -> Iterator[_Finding]:
+def _zones(
+    is_zone: Callable[[str], bool], zones: Callable[[], Collection[str]], settings: Settings
+) -> Iterator[_Finding]:
     for provider in settings.providers:
         path = f"providers.{provider.name}.quotas"
         for position, quota in enumerate(provider.quotas):
             if quota.zone is not None and not is_zone(quota.zone):
-                detail = f"There is no time zone '{quota.zone}' on this machine"
+                detail = f"There is no time zone '{quota.zone}' on this machine{_like(quota.zone, zones())}"
                 yield _Finding(f"{path}.{position}.zone", detail, (path,), "invalid_value")
+
+
+def _like(zone: str, zones: Collection[str]) -> str:
+    """Return a question for the zone that was probably meant; nothing where none is like it."""
+    by_letters = {name.lower().replace("_", " "): name for name in zones}
+    close = difflib.get_close_matches(zone.lower().replace("_", " "), by_letters, n=1)
+    return f". Did you mean '{by_letters[close[0]]}'?" if close else ""
 
 
 def _routes(settings: Settings) -> Iterator[_Finding]:

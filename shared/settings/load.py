@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from shared.domain.errors import ConfigurationError, Fault
 from shared.settings.checks import check
@@ -43,7 +43,9 @@ def load(
         path or environ.get(CONFIG_VARIABLE) or next((place for place in USUAL_PLACES if Path(place).is_file()), None)
     )
     draft = parse(_read(source) if source else {}, variables_in(environ), _Secrets(environ), secrets_of)
-    faults = draft.faults + check(draft.settings, [fault.where for fault in draft.faults], _is_zone)
+    faults = draft.faults + check(
+        draft.settings, [fault.where for fault in draft.faults], _is_zone, available_timezones
+    )
     if faults:
         raise ConfigurationError(tuple(replace(one, where=draft.origins.get(one.where, one.where)) for one in faults))
     return replace(draft.settings, source=source)

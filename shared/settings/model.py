@@ -234,7 +234,7 @@ class RetentionSettings:
 
 @dataclass(frozen=True, slots=True)
 class QuotaSettings:
-    """A number of messages in a span of time. Quotas are read and checked, and not kept yet."""
+    """A number of messages in a span of time, for all senders together. Spent, the next provider takes over."""
 
     messages: Count
     """Messages in the span. Example: `messages = 50_000`"""
@@ -280,8 +280,8 @@ class ProviderSettings:
     """Attempts in flight in each sender."""
 
     quotas: tuple[QuotaSettings, ...] = ()
-    """What the account may send in an hour, a day or a month. Read and checked, and not kept yet: nothing
-    holds a provider back when its quota is spent."""
+    """What the account may send in an hour, a day or a month, all senders together. A provider whose quota is
+    spent is left alone until some of it is free again."""
 
     connect_seconds: Annotated[float, Between(above=0, highest=300)] = 5
     """How long a connection may take, TLS included. Nothing has been sent yet: another try is safe."""
@@ -296,6 +296,10 @@ class ProviderSettings:
 
     pools: Names = (DEFAULT_POOL,)
     """The pools that the provider belongs to: a message is sent by a provider of its pool only."""
+
+    sender_domains: tuple[Domain, ...] = ()
+    """The domains that this account may send from; empty, any. A message from another domain is never tried here.
+    Example: `sender_domains = ["example.com"]`"""
 
     options: Annotated[Any, NotAKey] = None
     """The keys of the kind itself: an instance of its adapter's `Options`."""
@@ -382,7 +386,20 @@ def config_revision(settings: Settings) -> str:
     Senders publish it, so that an operator sees which of them run with another file. It tells
     something only where the providers' secrets were read.
     """
-    text = json.dumps(_canonical((settings.providers, settings.routes)), sort_keys=True)
+    return _digest((settings.providers, settings.routes))
+
+
+def account_revision(provider: ProviderSettings) -> str:
+    """Return 8 hexadecimal digits that differ where the account itself does: its kind, the keys of the kind
+    (credentials among them) and the return path.
+
+    What was learned of another account says nothing of this one.
+    """
+    return _digest((provider.kind, provider.options, provider.return_path))
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(_canonical(value), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

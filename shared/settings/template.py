@@ -48,6 +48,12 @@ RELIABLE_EMAIL_PROVIDERS__SES_EU__RATE_PER_SECOND=20 for the provider ses-eu, an
 a name RELIABLE_EMAIL_ROUTES__0__POOL=default."""
 
 
+_KINDS: Final = """\
+The other kinds, each with its own keys; all keys above go with every one of them. Choose a name, take the #
+away from the lines of its block, and do the same for a second provider: when one fails, the other carries on.
+Kinds:"""
+
+
 def template() -> str:
     """Return the file. It loads as it is, and means what no file at all means."""
     blocks = [_prose(_HEAD)]
@@ -62,7 +68,7 @@ def template() -> str:
 
 
 def _providers() -> Iterator[list[str]]:
-    """Give the first kind with the keys that all share, and an example of each other kind.
+    """Give the first kind with the keys that all share, and a short block for each other kind.
 
     None of them is active: beside a real provider, an outbox would take its share of the mail.
     """
@@ -70,19 +76,24 @@ def _providers() -> Iterator[list[str]]:
     yield [
         *_prose(summary_of(ProviderSettings)),
         *_prose("As long as none is configured, this one sends, and keeps every mail on this machine."),
-        *_kind(first),
+        *_heading(first),
+        *_keys(registry.adapter(first).Options, "providers"),
         *_keys(ProviderSettings, "providers", without=("name", "kind")),
     ]
+    yield _prose(f"{_KINDS} {', '.join(others)}.")
     for kind in others:
-        yield list(_kind(kind))
+        keys = _keys(registry.adapter(kind).Options, "providers")
+        yield [*_prose(_about(kind)), *_heading(kind), *(line for line in keys if line)]
 
 
-def _kind(kind: str) -> Iterator[str]:
-    adapter = registry.adapter(kind)
+def _heading(kind: str) -> Iterator[str]:
     yield from ("#[[providers]]", f'#name = "{kind}"', f'#kind = "{kind}"')
-    yield from _prose(summary_of(type(adapter)))
-    yield from _prose(summary_of(adapter.Options) if keys_of(adapter.Options) else "")
-    yield from _keys(adapter.Options, "providers")
+
+
+def _about(kind: str) -> str:
+    """Return what a kind is: its account in words, or what it does where it has no keys."""
+    adapter = registry.adapter(kind)
+    return summary_of(adapter.Options if keys_of(adapter.Options) else type(adapter))
 
 
 def _table(table: type[object], heading: str, mark: str) -> list[str]:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from shared.queue import durability
 from shared.queue.core import Core
-from tests.bench import sending, storing, submitting, whole
+from tests.bench import outages, sending, storing, submitting, whole
 from tests.bench.harness import Row, remember, table
 from tests.redis_server import RedisServer
 
-_GROUPS = {"submitting": submitting, "sending": sending, "storing": storing, "whole": whole}
+_GROUPS = {"submitting": submitting, "sending": sending, "storing": storing, "whole": whole, "outages": outages}
 
 
 def main() -> None:

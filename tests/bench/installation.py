@@ -9,8 +9,9 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 
 import orjson
@@ -29,7 +30,8 @@ MEASURED, OTHERS = 0, 1
 class Installation:
     """A Valkey, and the services that a benchmark asks for."""
 
-    def __init__(self, providers: str, more: str = "") -> None:
+    def __init__(self, providers: str, more: str = "", environ: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._environ = environ
         self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
         self.redis = RedisServer(self.folder / "valkey")
         self.api_port = free_port()
@@ -59,6 +61,7 @@ class Installation:
         self._config.write_text(self._text)
         environment = {
             **os.environ,
+            **self._environ,
             "RELIABLE_EMAIL_OPS__PORT": str(ops_port),
             "RELIABLE_EMAIL_LOGGING__FORMAT": "json",
         }
@@ -76,10 +79,14 @@ class Installation:
         _await_ready(ops_port, process)
         return process
 
+    def kill_last(self) -> None:
+        """End the service that was started last as a power cut does."""
+        self._processes.pop().kill()
+
     def queue(self) -> Queue:
         """Return a client of the queue for the benchmark's own use."""
         self._config.write_text(self._text)
-        return joining.connect(load(str(self._config), {}), "bench")
+        return joining.connect(load(str(self._config), self._environ), "bench")
 
 
 def pin(pid: int, core: int) -> None:

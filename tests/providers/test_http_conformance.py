@@ -18,7 +18,7 @@ from shared.providers import registry
 from shared.providers.http.options import HttpOptions
 from shared.providers.interface import Capabilities, KeyedAdapter, LookupAdapter, Parcel
 from tests.fakes.internet import HTTP_DESKS, Internet, acts, opened
-from tests.fakes.internet.desk import Native, Station
+from tests.fakes.internet.desk import Desk, Native, Station
 from tests.fakes.internet.mailersend import MailersendDesk
 from tests.fakes.internet.settings import options_of, settings_of
 from tests.fakes.internet.taken import Taken
@@ -246,6 +246,36 @@ async def test_a_native_error_has_its_outcome(channel: Channel, desk: Station, n
     if native.pause_seconds is not None:
         assert verdict.retry_after_seconds is not None
         assert verdict.retry_after_seconds >= native.pause_seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (400, Outcome.REJECTED),
+        (422, Outcome.REJECTED),
+        (408, Outcome.AMBIGUOUS),
+        (415, Outcome.MISCONFIGURED),
+        (418, Outcome.MISCONFIGURED),
+        (425, Outcome.TEMPORARY),
+        (500, Outcome.TEMPORARY),
+        (503, Outcome.TEMPORARY),
+    ],
+)
+@pytest.mark.parametrize("kind", [kind for kind in HTTP_DESKS if kind != "postal"])
+async def test_a_code_that_nobody_knows_counts_by_its_status(
+    channel: Channel, desk: Station, status: int, outcome: Outcome
+) -> None:
+    assert isinstance(desk, Desk)
+    code = 9_999 if desk.kind == "postmark" else "zz-9999"
+    answer = desk.render(Native(status, code, "something new", ""), "something new")
+    desk.life.act(acts.answer(status, answer.body.decode(), *answer.headers.items()))
+
+    verdict = await verdict_of(channel)
+
+    if status == 408 and desk.kind in {"ses", "mailersend"}:  # whose manuals say so
+        outcome = Outcome.TEMPORARY
+    assert verdict.outcome is outcome, verdict
+    assert verdict.is_generic is (outcome is Outcome.REJECTED)
 
 
 class TestWhereTheTalkEnds:

@@ -18,6 +18,7 @@ from shared.domain.errors import AnswerLost, QueueError
 from shared.domain.message import Acceptance, OnAmbiguous, Submission
 from shared.domain.states import State
 from shared.queue import Queue, calls, connection, leases, submissions
+from shared.queue.connection import Command
 from shared.queue.leases import Leases
 from shared.queue.submissions import Bounds, Prepared
 from tests.queue.conftest import TEST_CLOCK, changed_texts
@@ -66,6 +67,8 @@ class Machine(RuleBasedStateMachine):
         self.queue = Queue.join(core, bounds=bounds, wall_ms=lambda: self.now)
         self.senders = [Leases(core, LEASE_MS, MAX_ROUNDS, MAX_AGE_MS, name) for name in "st"]
         self.watch.shards = {core.tag(shard): Shard(START) for shard in range(self.shard_count)}
+        #: What belongs to the whole service, and no message.
+        self.service = self.watch.shards[core.service_tag] = Shard(START)
         self.absent: frozenset[str] = frozenset()
         self.ids: list[str] = []
         self.run(self._begin())
@@ -94,11 +97,12 @@ class Machine(RuleBasedStateMachine):
             return None
 
     async def _set_clocks(self) -> None:
+        commands: list[Command] = []
         for tag, shard in self.watch.shards.items():
             shard.now = self.now
-            await self.queue.core.plain(tag, [("SET", f"{tag}:frozen-clock", self.now)])
-            for name in shard.lapse():
-                await self.queue.core.plain(tag, [("UNLINK", f"{tag}:{name}")])
+            commands.append(("SET", f"{tag}:frozen-clock", self.now))
+            commands += [("UNLINK", f"{tag}:{name}") for name in shard.lapse()]
+        await self.queue.core.plain(self.queue.core.service_tag, commands)  # one server holds everything
 
     async def _clear_away(self) -> None:
         for server in await self.queue.core.servers.primaries():
@@ -145,6 +149,7 @@ class Machine(RuleBasedStateMachine):
             for message in shard.messages.values():
                 ends = message.finished or 0
                 instants |= {message.position, message.expires or 0, ends + HOUR, ends + DAY, ends + 2 * DAY}
+        instants |= {until for until, _ in self.service.pauses.values() if until is not None}
         return [instant for instant in sorted(instants) if instant > self.now][:3] or [self.now + MINUTE]
 
     def all_messages(self) -> Iterator[Message]:

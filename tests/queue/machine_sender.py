@@ -101,8 +101,9 @@ class SenderMachine(Machine):
         self.lease(which, shard, [*EVERY_FLOW], 250, 10**6)
         if mine := self.hands[before:]:
             self.begin(mine, PROVIDERS[0])
+            begun = [hand for hand in mine if hand.is_open]
             answered = [
-                (hand, outcome, bool(how)) for hand, (outcome, how) in zip(mine, answers, strict=False) if how < 2
+                (hand, outcome, bool(how)) for hand, (outcome, how) in zip(begun, answers, strict=False) if how < 2
             ]
             if answered:
                 self.settle(answered)
@@ -141,9 +142,11 @@ class SenderMachine(Machine):
                 hand.is_open = True
             else:
                 hand.number -= 1
+        refused = [hand for hand, begun in zip(mine, answers or (), strict=False) if begun.status == "paused"]
         for hand in mine:
             hand.is_open |= answers is None  # a sender that heard nothing may have sent
-            hand.closed, hand.decided = None, ()
+            if hand not in refused:  # which has yet to tell what it closed
+                hand.closed, hand.decided = None, ()
 
     @action(3, when=lambda machine: machine.hands_in_flight(), hand=in_flight, take=st.integers(1, 2))
     def fail_over_from_a_part(self, hand: Hand, take: int) -> None:
@@ -164,8 +167,8 @@ class SenderMachine(Machine):
                 closed = self._attempt(hand, Outcome.THROTTLED)
                 hand.number += 1
                 wishes.append(Begin(hand.lease, hand.number, hand.provider, hand.pending, closed))
-            if self.ask(hand.sender.begin(hand.lease.shard, wishes)) is None:
-                hand.number -= times
+            answers = self.ask(hand.sender.begin(hand.lease.shard, wishes))
+            hand.number -= times - sum(begun.status == "begun" for begun in answers or ())
 
     @staticmethod
     def _decided(hand: Hand, recipient: int) -> Decided:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
+import orjson
 from hypothesis import strategies as st
 
 from shared.domain.message import Record
 from shared.domain.states import FINAL, RecipientState, State
 from shared.queue.owners import Change
+from shared.queue.pauses import Pause
 from tests.queue.machine import SKEW_MS
 from tests.queue.machine_sender import Hand, SenderMachine
 from tests.queue.model_message import Message
-from tests.queue.scenario import AMBIGUOUS_DELAY_MS, DAY, HOUR, LEASE_MS, MAX_AGE_MS, MAX_ROUNDS
+from tests.queue.scenario import AMBIGUOUS_DELAY_MS, DAY, HOUR, LEASE_MS, MAX_AGE_MS, MAX_ROUNDS, MINUTE
 from tests.queue.search import (
     POOLS,
     PRIORITIES,
@@ -24,6 +27,8 @@ from tests.queue.search import (
     in_flight,
     instants,
     limits,
+    paused,
+    pauses,
     shards,
     some,
     waiting,
@@ -116,6 +121,19 @@ class WorldMachine(SenderMachine):
                 return
             cursor = step.next_cursor
 
+    # The operator
+
+    @action(1, pause=pauses, ahead=st.sampled_from([MINUTE, 1_000, HOUR, 0, None]), shard=shards)
+    def pause(self, pause: Pause, ahead: int | None, shard: int) -> None:
+        """Pause something, and let a sender come upon it."""
+        until = None if ahead is None else self.now + ahead
+        self.ask(self.queue.pauses.pause(replace(pause, until=until, since=self.now)))
+        self.work(0, shard, [])
+
+    @action(2, when=lambda machine: machine.service.paused(), pause=paused)
+    def resume(self, pause: Pause) -> None:
+        self.ask(self.queue.pauses.resume(pause.scale, pause.name))
+
     # The network and the clock
 
     @action(3, trouble=st.sampled_from(Trouble))
@@ -152,6 +170,7 @@ class WorldMachine(SenderMachine):
             self._look_at(message_id)
         self._look_at_depths()
         self._look_at_ended(states, limit)
+        self._look_at_pauses()
 
     def _look_at(self, message_id: str) -> None:
         message = self.model_of(message_id)
@@ -192,6 +211,11 @@ class WorldMachine(SenderMachine):
             ),
             reverse=True,
         )
+
+    def _look_at_pauses(self) -> None:
+        found = {pause.what: (pause.until, pause.since) for pause in self.run(self.queue.pauses.all())}
+        paused = self.service.paused().items()
+        assert found == {what: (until, orjson.loads(told)["since"]) for what, (until, told) in paused}
 
 
 def seen(record: Record) -> dict[str, Any]:

@@ -62,6 +62,8 @@ class SenderShard(ShardState):
             return "begun", message.started
         if wish["number"] != message.attempts + 1:
             return "stale", None
+        if self.paused().keys() & {"everything", f"pool {message.pool}", f"provider {wish['provider']}"}:
+            return "paused", None
         if "closed" in wish:
             message.closed.append(wish["closed"])
             message.decide_some(wish.get("some"))

@@ -46,6 +46,8 @@ class ShardState:
         self.unclaimed: dict[str, Kept] = {}
         self.rates: dict[str, Kept] = {}
         self.pools: set[str] = set()
+        #: What is or was paused, until when (None without an end, 0 for resumed), and what was told of it.
+        self.pauses: dict[str, tuple[int | None, str]] = {}
         self.accepted: set[str] = set()
         self.moves: Counter[tuple[State | None, str, State | None]] = Counter()
         self._newest_entry = (0, 0)
@@ -86,6 +88,16 @@ class ShardState:
         message.finish(state, about, reason, self.now)
         if message.state in {State.SENT, State.PARTLY_SENT}:
             self._tally("sent")
+
+    # Pauses
+
+    def pause(self, call: Call) -> Answer:
+        self.pauses[call["what"]] = (call.get("until"), call["told"]) if "told" in call else (0, "")
+        return []
+
+    def paused(self) -> dict[str, tuple[int | None, str]]:
+        """Return what is paused now."""
+        return {what: pause for what, pause in self.pauses.items() if pause[0] is None or pause[0] > self.now}
 
     # What follows from the messages
 
@@ -148,6 +160,9 @@ class ShardState:
             "content": self._content(),
             "counts": dict(self.counts()),
             "pools": sorted(self.pools),
+            "pauses": {
+                what: f"{'-' if until is None else until} {told}" for what, (until, told) in self.pauses.items()
+            },
             "log": {message.created: message.id for message in self.messages.values()},
         }
         for message in self.messages.values():

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from shared.domain.message import Priority
 from shared.domain.outcome import Outcome
 from shared.queue.leases import FlowRequest
+from shared.queue.pauses import Pause, Scale
 from tests.queue.scenario import DAY, HOUR, MINUTE
 
 T = TypeVar("T")
@@ -25,6 +26,12 @@ PROVIDERS: Final = ("relay", "ses-eu")
 TENANTS: Final = (*["default"] * 9, "other")
 PRIORITIES: Final = (Priority.NORMAL, Priority.CRITICAL, Priority.BULK)
 EVERY_FLOW: Final = tuple(FlowRequest(pool, priority, 9) for pool in POOLS for priority in PRIORITIES)
+#: What may be paused; what holds up least comes first.
+PAUSES: Final = (
+    *(Pause(Scale.PROVIDER, name) for name in PROVIDERS),
+    *(Pause(Scale.POOL, name) for name in POOLS),
+    Pause(Scale.EVERYTHING),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,8 @@ waiting = at_machine(lambda machine: machine.ids_likely(are_live=True))
 ended = at_machine(lambda machine: machine.ids_likely(are_live=False))
 outcomes = st.sampled_from(sorted(Outcome))
 shards = at_machine(lambda machine: range(machine.queue.core.shards))
+pauses = st.sampled_from(PAUSES)
+paused = at_machine(lambda machine: [pause for pause in PAUSES if pause.what in machine.service.paused()])
 limits = st.sampled_from([250, 1, 2])
 instants = at_machine(lambda machine: [machine.now + ahead for ahead in (MINUTE, 1, HOUR, 0, -MINUTE)])
 durations = st.sampled_from([MINUTE, 1, HOUR, 0])

@@ -73,6 +73,12 @@ async def test_all_pauses_are_told_with_their_reasons_and_ends(scenario: Scenari
     )
 
 
+async def test_a_pause_may_last_to_the_end_of_all_calendars(scenario: Scenario) -> None:
+    pause = Pause(Scale.POOL, "default", until=253_402_300_799_999)
+    await scenario.queue.pauses.pause(pause)
+    assert await scenario.queue.pauses.all() == [pause]
+
+
 async def test_the_latest_word_on_a_pause_counts(scenario: Scenario) -> None:
     await scenario.queue.pauses.pause(Pause(Scale.POOL, "default", "first", START + SECOND, START))
     await scenario.queue.pauses.pause(DEFAULT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.queue.provider_state import Drawn, Limits, Unused
-from tests.queue.scenario import HOUR, RELAY, SECOND, START, Scenario
+from tests.queue.scenario import HOUR, MINUTE, RELAY, SECOND, START, Scenario
 
 
 async def draw(
@@ -76,6 +76,15 @@ async def test_a_reserve_that_is_not_there_grants_nothing(scenario: Scenario) ->
     assert (await draw(scenario, 1)).next_at == START + 500
 
 
+async def test_a_reserve_never_keeps_everything(scenario: Scenario) -> None:
+    drawn = await draw(scenario, 10, reserve=50)
+    assert (drawn.granted, drawn.next_at) == (1, START + 500)
+
+
+async def test_a_bucket_holds_one_token_at_least(scenario: Scenario) -> None:
+    assert (await draw(scenario, 10, rate=0.1, burst=0.1)).granted == 1
+
+
 async def test_without_a_rate_everything_is_granted(scenario: Scenario) -> None:
     assert await draw(scenario, 1000, rate=None) == Drawn(1000, START, None, START)
 
@@ -117,3 +126,10 @@ async def test_what_is_given_back_twice_counts_once(scenario: Scenario) -> None:
     assert (await draw(scenario, 10)).granted == 6
     await give_back(scenario, 1, number=2)
     assert (await draw(scenario, 10)).granted == 1
+
+
+async def test_what_a_sender_gave_back_is_remembered_for_a_minute(scenario: Scenario) -> None:
+    await give_back(scenario, 1)
+    tag = scenario.queue.core.provider_tag(RELAY)
+    (left,) = await scenario.queue.core.plain(tag, [("PTTL", f"{tag}:returned:s1")])
+    assert MINUTE / 2 < left <= MINUTE

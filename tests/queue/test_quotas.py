@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from shared.policy.quotas import Quota
@@ -21,9 +23,15 @@ async def draw(scenario: Scenario, wanted: int, *quotas: Quota, rate: float | No
     return await scenario.queue.providers.draw(RELAY, Limits(rate, rate, quotas or (DAILY,)), wanted)
 
 
-async def give_back(scenario: Scenario, units: int, drawn_at: int, *quotas: Quota) -> None:
+async def give_back(scenario: Scenario, units: int, drawn_at: int, *quotas: Quota, number: int = 1) -> None:
     limits = Limits(None, None, quotas or (DAILY,))
-    await scenario.queue.providers.give_back(RELAY, limits, Unused(units, drawn_at, "s1", 1))
+    await scenario.queue.providers.give_back(RELAY, limits, Unused(units, drawn_at, "s1", number))
+
+
+async def stored(scenario: Scenario, command: str, *names: str) -> list[Any]:
+    """Return what one plain command says of each of some keys of the provider."""
+    tag = scenario.queue.core.provider_tag(RELAY)
+    return await scenario.queue.core.plain(tag, [(command, f"{tag}:{name}") for name in names])
 
 
 async def test_a_quota_grants_what_is_left_of_it(scenario: Scenario) -> None:
@@ -97,6 +105,19 @@ async def test_units_that_were_not_used_can_be_given_back(scenario: Scenario) ->
     assert (await draw(scenario, 100)).granted == 30
 
 
+async def test_a_single_unit_can_be_given_back(scenario: Scenario) -> None:
+    drawn = await draw(scenario, 100)
+    await give_back(scenario, 1, drawn.now)
+    assert (await draw(scenario, 100)).granted == 1
+
+
+async def test_what_was_given_back_leaves_no_window_again(scenario: Scenario) -> None:
+    drawn = await draw(scenario, 100)
+    await give_back(scenario, 30, drawn.now)
+    await scenario.advance(2 * DAY)
+    assert (await draw(scenario, 200)).granted == 100
+
+
 async def test_no_more_comes_back_than_was_drawn_then(scenario: Scenario) -> None:
     drawn = await draw(scenario, 5)
     await scenario.advance(MINUTE)
@@ -120,6 +141,28 @@ async def test_a_larger_quota_counts_in_longer_slots(scenario: Scenario) -> None
     assert frees_at == (START // monthly.slot_ms + 1) * monthly.slot_ms + 30 * DAY + SLACK
 
 
+async def test_a_quota_that_was_raised_to_longer_slots_frees_what_was_counted(scenario: Scenario) -> None:
+    raised = Quota(100_000, "day")
+    assert raised.slot_ms > DAILY.slot_ms
+    await draw(scenario, 100)
+    assert (await draw(scenario, 0, raised)).used == (100,)
+    await scenario.advance(DAY + SLACK + SLOT)
+    assert (await draw(scenario, 0, raised)).used == (0,)
+
+
+async def test_a_thousand_slots_free_in_a_call(scenario: Scenario) -> None:
+    """Whatever there is to forget, no call of a script takes long."""
+    tag = scenario.queue.core.provider_tag(RELAY)
+    slots = range(1_001)
+    fill = [
+        ("HSET", f"{tag}:quota:{DAILY.name}", "used", 1_001, *(word for slot in slots for word in (slot, 1))),
+        ("ZADD", f"{tag}:slots:{DAILY.name}", *(word for slot in slots for word in (START - 1, slot))),
+        *(("PEXPIRE", f"{tag}:{kind}:{DAILY.name}", HOUR) for kind in ("quota", "slots")),
+    ]
+    await scenario.queue.core.plain(tag, fill)
+    assert [(await draw(scenario, 0)).used for _ in range(2)] == [(1,), (0,)]
+
+
 async def test_a_quota_that_was_raised_keeps_what_was_counted(scenario: Scenario) -> None:
     await draw(scenario, 100)
     assert (await draw(scenario, 100, Quota(150, "day"))).granted == 50
@@ -133,11 +176,15 @@ async def test_a_blocked_provider_uses_up_nothing(scenario: Scenario) -> None:
 
 
 async def test_a_rolling_quota_leaves_nothing_behind_for_ever(scenario: Scenario) -> None:
-    await draw(scenario, 1, Quota(10, "hour"))
-    tag = scenario.queue.core.provider_tag(RELAY)
-    keys = [f"{tag}:quota:hour:rolling", f"{tag}:slots:hour:rolling"]
-    lives = await scenario.queue.core.plain(tag, [("PTTL", key) for key in keys])
-    assert all(HOUR < life <= HOUR + MINUTE for life in lives)
+    await draw(scenario, 10, Quota(10, "hour"))
+    frees_at = (await draw(scenario, 1, Quota(10, "hour"))).frees_at
+    assert await stored(scenario, "PEXPIRETIME", "quota:hour:rolling", "slots:hour:rolling") == [frees_at] * 2
+
+
+async def test_what_draws_nothing_leaves_nothing_behind(scenario: Scenario) -> None:
+    await draw(scenario, 0)
+    await give_back(scenario, 5, START)
+    assert await stored(scenario, "EXISTS", f"quota:{DAILY.name}", f"slots:{DAILY.name}") == [0, 0]
 
 
 # Calendars
@@ -160,14 +207,31 @@ async def test_nothing_is_granted_just_before_a_span_ends(scenario: Scenario) ->
     assert (await draw(scenario, 1, CALENDAR)).granted == 0
 
 
-async def test_units_of_this_span_can_be_given_back_and_those_of_the_last_cannot(scenario: Scenario) -> None:
+async def test_units_can_be_given_back_from_the_first_instant_of_a_span_on(scenario: Scenario) -> None:
+    await scenario.advance(BERLIN_MIDNIGHT + DAY - scenario.now)
     drawn = await draw(scenario, 100, CALENDAR)
     await give_back(scenario, 10, drawn.now, CALENDAR)
     assert (await draw(scenario, 100, CALENDAR)).granted == 10
+
+
+async def test_units_of_the_last_span_cannot_be_given_back(scenario: Scenario) -> None:
+    drawn = await draw(scenario, 100, CALENDAR)
     await scenario.advance(DAY)
     await draw(scenario, 100, CALENDAR)
     await give_back(scenario, 10, drawn.now, CALENDAR)
     assert (await draw(scenario, 1, CALENDAR)).granted == 0
+
+
+async def test_no_more_comes_back_in_a_calendars_span_than_was_drawn(scenario: Scenario) -> None:
+    await give_back(scenario, 10, START, CALENDAR)
+    await draw(scenario, 5, CALENDAR)
+    await give_back(scenario, 10, START, CALENDAR, number=2)
+    assert (await draw(scenario, 0, CALENDAR)).used == (0,)
+
+
+async def test_a_calendars_quota_is_kept_to_the_end_of_its_span(scenario: Scenario) -> None:
+    await draw(scenario, 1, CALENDAR)
+    assert await stored(scenario, "PEXPIRETIME", f"quota:{CALENDAR.name}") == [BERLIN_MIDNIGHT + DAY]
 
 
 @pytest.mark.parametrize("ahead", [True, False])

@@ -28,7 +28,7 @@ from tests.queue.scenario import as_text
 #: A slow machine must not look like a lost answer.
 _SECONDS: Final = 30.0
 #: Scripts that only read; what they answer is judged by what the client makes of it.
-_READERS: Final = frozenset({"read", "page", "depths", "examine"})
+_READERS: Final = frozenset({"read", "page", "depths", "examine", "pauses"})
 
 
 class Trouble(StrEnum):

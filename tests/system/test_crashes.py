@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
 import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -107,6 +108,15 @@ class Process:
         async with asyncio.timeout(30), self._heard:
             await self._heard.wait_for(lambda: f'"{event}"' in self.log)
 
+    def told(self, event: str) -> dict[str, Any]:
+        """Return the latest line that it has logged of an event."""
+        lines = [json.loads(line) for line in self.log.splitlines() if f'"{event}"' in line]
+        return dict(lines[-1])
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._running.send_signal(number)
+
     @property
     def _running(self) -> asyncio.subprocess.Process:
         assert self._process is not None
@@ -119,7 +129,7 @@ class Process:
 
     async def terminate(self) -> int:
         """Ask it to end, and return its exit code."""
-        self._running.send_signal(signal.SIGTERM)
+        self.send(signal.SIGTERM)
         return await self.ended()
 
     async def ended(self) -> int:

@@ -91,14 +91,14 @@ class Messages:
         return answer(record_view(await self._explained(record), self._means.settings.retention), status)
 
     async def _explained(self, record: Record) -> Record:
-        """Say why a message that no sender has seen waits: its pool's providers know."""
-        if record.state is not State.QUEUED or record.waiting is not None:
+        """Say of a message that waits what holds it up now: a pause of its pool, or what its pool's providers tell."""
+        if record.state not in {State.QUEUED, State.RETRYING}:
             return record
         try:
             cluster = await self._means.census.recent()
         except QueueError:
             return record  # the record itself is worth more than the reason
-        return replace(record, waiting=cluster.waiting(record.pool))
+        return replace(record, waiting=cluster.explain(record))
 
 
 def refusal_of(result: OwnerResult, code: str) -> Problem:

@@ -1,4 +1,4 @@
-"""`POST /v1/messages` and `POST /v1/messages/batch`: a 2xx goes out only for what is on disk."""
+"""`POST /v1/messages`, `/batch` and `/validate`: a 202 goes out only for what is on disk."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from services.frontend.bodies import judged, receive
 from services.frontend.commit import Committed
 from services.frontend.means import Means
 from services.frontend.problems import Problem, problem, refused_batch, refused_item, refused_items, refused_message
-from services.frontend.schema import Batch, Faults
+from services.frontend.schema import Batch, Faults, rehearse
 from services.frontend.schema.keys import HEADER
-from services.frontend.views import View, acceptance_view
+from services.frontend.views import View, acceptance_view, rehearsal_view
 from shared.domain.errors import AnswerLost, QueueError, ScriptDefect
 from shared.domain.message import Acceptance, Priority, Submission
 from shared.queue.submissions import Refusal
@@ -51,15 +51,20 @@ class Submissions:
             self._count_refused(1)
             log.debug("message_refused", request_id=request[REQUEST_ID], faults=len(read))
             raise Declined(refused_message(read))
-        committed = await means.commit.submit(read)
+        response = await self.take(read, request[REQUEST_ID])
+        means.metrics.submit_seconds.observe(time.perf_counter() - started)
+        return response
+
+    async def take(self, submission: Submission, request_id: str) -> web.Response:
+        """Store a valid message and return the answer. Raises Declined where it is not certainly stored."""
+        committed = await self._means.commit.submit(submission)
         result = committed.result
         if not isinstance(result, Acceptance):
-            raise Declined(self._refusal(read, committed.id, result, request[REQUEST_ID]))
+            raise Declined(self._refusal(submission, committed.id, result, request_id))
         self._count_accepted(result)
         response = answer(acceptance_view(result), 202, {"Location": f"/v1/messages/{result.id}"})
         if result.replayed:
             response.headers.update(_REPLAYED)
-        means.metrics.submit_seconds.observe(time.perf_counter() - started)
         return response
 
     async def batch(self, request: web.Request) -> web.Response:
@@ -82,6 +87,14 @@ class Submissions:
         view = {"accepted": taken, "refused": len(problems), "results": [_item_view(result) for result in results]}
         means.metrics.submit_seconds.observe(time.perf_counter() - started)
         return answer(view, 207 if problems else 202, _REPLAYED if replayed else {})
+
+    async def validate(self, request: web.Request) -> web.Response:
+        """Say what would become of a message, and take nothing: also where nothing could be taken now."""
+        means = self._means
+        body = await receive(request, means.request_bytes)
+        schema, now_ms, key = means.schemas.submission, means.wall_ms(), _key_of(request)
+        rehearsal = await judged(body, lambda parsed: rehearse(schema, parsed, now_ms, key))
+        return answer(rehearsal_view(rehearsal))
 
     async def _take(self, batch: Batch, request_id: str) -> list[Acceptance | Problem]:
         """Return what became of each message, in their order."""

@@ -9,6 +9,7 @@ from services.frontend.schema.batch import Batch, BatchSchema
 from services.frontend.schema.change import Changes, ChangeSchema
 from services.frontend.schema.keys import fingerprint
 from services.frontend.schema.refusal import Faults
+from services.frontend.schema.rehearsal import Rehearsal, rehearse
 from services.frontend.schema.repair import Filter, Ids, Move, MoveSchema, read_selection
 from services.frontend.schema.submission import SubmissionSchema
 
@@ -22,7 +23,9 @@ __all__ = [
     "Ids",
     "Move",
     "MoveSchema",
+    "Rehearsal",
     "SubmissionSchema",
     "fingerprint",
     "read_selection",
+    "rehearse",
 ]

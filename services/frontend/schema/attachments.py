@@ -10,7 +10,7 @@ from typing import Final
 
 from services.frontend.limits import FILENAME_LENGTH
 from services.frontend.schema.kinds import Choice, JsonSchema, ListOf
-from services.frontend.schema.mail import Line
+from services.frontend.schema.mail import FORBIDDEN, Line
 from services.frontend.schema.objects import Field, Reader
 from services.frontend.schema.refusal import refused, shown, wrong_type
 from shared.domain.message import Attachment
@@ -55,7 +55,7 @@ class Filename:
             "type": "string",
             "minLength": 1,
             "maxLength": FILENAME_LENGTH,
-            "pattern": rf"^(?!\.{{1,2}}$)[^/\\{_BIDI}]*$",
+            "pattern": rf"^(?!\.{{1,2}}$)[^/\\{FORBIDDEN}{_BIDI}]*$",
         }
 
 

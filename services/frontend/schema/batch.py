@@ -40,12 +40,13 @@ class BatchSchema:
 
     def __init__(self, submissions: SubmissionSchema) -> None:
         self._submissions: Final = submissions
-        message = submissions.reader
         most = submissions.rules.limits.batch_messages
+        #: A part of a message: its other fields stand elsewhere.
+        self.message: Final = _Part(submissions.reader)
         self.reader: Final = Reader(
             (
-                Field("defaults", _Defaults(message), "Fields for all messages that do not have them."),
-                Field("messages", _Messages(message, most), "The messages.", required=True),
+                Field("defaults", self.message, "Fields for all messages that do not have them."),
+                Field("messages", _Messages(self.message, most), "The messages.", required=True),
             )
         )
 
@@ -124,8 +125,11 @@ class _Defaulted:
         return self._submissions.build(values, merged, derived)
 
 
-class _Defaults:
-    """Fields of a message, none of them required. They are read where they meet the first message."""
+class _Part:
+    """Fields of a message, none of them required: the others stand in the defaults, or in the message itself.
+
+    They are read where the two meet.
+    """
 
     def __init__(self, message: Reader) -> None:
         self._message: Final = message
@@ -144,8 +148,8 @@ class _Defaults:
 class _Messages:
     """A list of messages that are read one by one, for what is wrong with one harms no other."""
 
-    def __init__(self, message: Reader, most: int) -> None:
-        self._message: Final = message
+    def __init__(self, part: _Part, most: int) -> None:
+        self._part: Final = part
         self._most: Final = most
 
     def read(self, value: object) -> list[object]:
@@ -160,7 +164,7 @@ class _Messages:
 
     def schema(self) -> JsonSchema:
         """Return the rule."""
-        return {"type": "array", "items": self._message.schema(), "minItems": 1, "maxItems": self._most}
+        return {"type": "array", "items": self._part.schema(), "minItems": 1, "maxItems": self._most}
 
 
 def _name(fault: Fault) -> str:

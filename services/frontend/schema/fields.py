@@ -9,6 +9,7 @@ from services.frontend.limits import (
     BODY_BYTES,
     BULK,
     DURATION_SECONDS,
+    REASON_LENGTH,
     REPLY_TO,
     SUBJECT_LENGTH,
     TAG_LENGTH,
@@ -113,8 +114,8 @@ def change_fields(pools: frozenset[str]) -> tuple[Field, ...]:
     return (
         Field("send_at", Instant(), f"{_SEND_AT} Null means now.", examples=("2026-12-01T09:00:00+01:00",)),
         Field("expires_at", Instant(), f"{_EXPIRES_AT} Null means never.", examples=("2026-12-02T09:00:00+01:00",)),
-        Field("priority", Choice(Priority), _PRIORITY, examples=("critical",)),
-        Field("pool", Known("pool", pools), _POOL, examples=("default",)),
+        Field("priority", Choice(Priority), _PRIORITY, examples=("critical",), null=False),
+        Field("pool", Known("pool", pools), _POOL, examples=("default",), null=False),
     )
 
 
@@ -147,4 +148,30 @@ def move_fields(pools: frozenset[str]) -> tuple[Field, ...]:
         Field("from", POOL_NAME, "The pool to empty, known to this service or not.", required=True, examples=("old",)),
         Field("to", Known("pool", pools), "The pool to fill.", required=True, examples=("default",)),
         Field("cursor", _CURSOR, "The `next_cursor` of the call before; left out, the beginning."),
+    )
+
+
+def pause_fields() -> tuple[Field, ...]:
+    """Return the fields of a pause."""
+    return (
+        Field("reason", Line(REASON_LENGTH), "Why, for whoever sees it.", examples=("The account is being audited.",)),
+        Field(
+            "until",
+            Instant(),
+            "When it ends by itself. Left out: when somebody resumes it.",
+            examples=("2026-12-01T10:00:00Z",),
+        ),
+    )
+
+
+def test_fields() -> tuple[Field, ...]:
+    """Return the fields of a provider's test."""
+    return (
+        Field("to", Mailbox(), "Who receives the test message.", required=True, examples=("you@example.com",)),
+        Field(
+            "from",
+            Mailbox(),
+            "Who sends it. Required where the service has no `default_from`.",
+            examples=("shop@example.com",),
+        ),
     )

@@ -20,6 +20,9 @@ _VISIBLE: Final = re.compile(rf"[!-~]{{1,{KEY_LENGTH}}}")
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 _ESCAPED: Final = re.compile(r"\\([\"\\])")
 
+#: Both forms of a key in one pattern, for its description.
+_EITHER_FORM: Final = rf'^(?:[!#-~][!-~]{{0,{KEY_LENGTH - 1}}}|"(?:[!#-\[\]-~]|\\["\\]){{1,{KEY_LENGTH}}}")$'
+
 FIELD: Final = "idempotency_key"
 HEADER: Final = "Idempotency-Key"
 
@@ -51,7 +54,7 @@ class IdempotencyKey:
 
     def schema(self) -> JsonSchema:
         """Return the rule."""
-        return {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH}
+        return {"type": "string", "pattern": _EITHER_FORM}
 
 
 def fingerprint(body: Mapping[str, object]) -> str:

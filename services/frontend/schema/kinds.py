@@ -24,6 +24,8 @@ E = TypeVar("E", bound=StrEnum)
 JsonSchema = dict[str, Any]
 
 NUL: Final = "\0"
+#: The same rule as a pattern.
+NO_NUL: Final = r"^[^\u0000]*$"
 
 
 class Kind(Protocol[T_co]):
@@ -57,7 +59,7 @@ class Body:
 
     def schema(self) -> JsonSchema:
         """Return the rule; JSON Schema counts characters, of which there are never more than bytes."""
-        return {"type": "string", "maxLength": self.most_bytes}
+        return {"type": "string", "maxLength": self.most_bytes, "pattern": NO_NUL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,16 @@ class OneOrMany(Generic[T]):
     def schema(self) -> JsonSchema:
         """Return the rule."""
         return {"oneOf": [self.many.item.schema(), self.many.schema()]}
+
+
+def or_null(rule: JsonSchema) -> JsonSchema:
+    """Return a rule that null keeps, too. An object stays whole inside it, so that it can have a name of its own."""
+    if "oneOf" in rule:
+        return {**rule, "oneOf": [*rule["oneOf"], {"type": "null"}]}
+    if "properties" in rule or "$ref" in rule:
+        return {"oneOf": [rule, {"type": "null"}]}
+    nullable = {**rule, "type": [rule["type"], "null"]}
+    return {**nullable, "enum": [*rule["enum"], None]} if "enum" in rule else nullable
 
 
 def nul_in(text: str) -> Refused:

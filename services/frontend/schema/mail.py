@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.frontend.limits import ADDRESS_LENGTH, NAME_LENGTH
-from services.frontend.schema.kinds import NUL, JsonSchema, nul_in
+from services.frontend.schema.kinds import NO_NUL, NUL, JsonSchema, nul_in
 from services.frontend.schema.objects import Field, Reader
 from services.frontend.schema.refusal import Refused, counted, refused, shown, wrong_type
 from shared.domain.errors import Fault
 from shared.domain.message import Address
 from shared.mime.addresses import InvalidAddress, check_email, parse_address
 from shared.mime.headers import describe_forbidden, header_fault
+
+#: The characters that no header may hold, for a class of characters in a pattern; half surrogates are no JSON.
+FORBIDDEN: Final = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Line:
 
     def schema(self) -> JsonSchema:
         """Return the rule."""
-        return {"type": "string", "maxLength": self.most}
+        return {"type": "string", "maxLength": self.most, "pattern": f"^[^{FORBIDDEN}]*$"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ class Email:
         return {"type": "string", "format": "idn-email", "maxLength": 254}
 
 
-_ADDRESS: Final = Reader(
+#: Reads an address that is an object.
+ADDRESS: Final = Reader(
     (
         Field("email", Email(), "The address.", required=True, examples=("ada@example.org",)),
         Field("name", Line(NAME_LENGTH), "The name shown beside it.", examples=("Ada Lovelace",)),
@@ -71,7 +75,7 @@ class Mailbox:
     def read(self, value: object) -> Address:
         """Return the address."""
         if type(value) is dict:
-            values = _ADDRESS.read(value)
+            values = ADDRESS.read(value)
             return Address(values["email"], values.get("name", ""))
         if type(value) is not str:
             raise wrong_type("a string or an object", value)
@@ -84,7 +88,7 @@ class Mailbox:
 
     def schema(self) -> JsonSchema:
         """Return the rule."""
-        return {"oneOf": [{"type": "string", "maxLength": ADDRESS_LENGTH}, _ADDRESS.schema()]}
+        return {"oneOf": [{"type": "string", "format": "mailbox", "maxLength": ADDRESS_LENGTH}, ADDRESS.schema()]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ class Headers:
         return {
             "type": "object",
             "propertyNames": {"pattern": "^[A-Za-z0-9-]{1,76}$"},
-            "additionalProperties": {"type": "string"},
+            "additionalProperties": {"type": "string", "pattern": f"^[^{FORBIDDEN}]*$"},
             "maxProperties": self.most,
         }
 
@@ -160,4 +164,5 @@ class Metadata:
 
     def schema(self) -> JsonSchema:
         """Return the rule, but for the size, which JSON Schema cannot say."""
-        return {"type": "object", "additionalProperties": {"type": "string"}}
+        text = {"type": "string", "pattern": NO_NUL}
+        return {"type": "object", "propertyNames": {**text, "minLength": 1}, "additionalProperties": text}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.frontend.limits import KEYS_OF_AN_OBJECT
-from services.frontend.schema.kinds import JsonSchema, Kind
+from services.frontend.schema.kinds import JsonSchema, Kind, or_null
 from services.frontend.schema.refusal import Refused, refused, shown, wrong_type
 from services.frontend.schema.suggest import Suggester, did_you_mean
 from shared.domain.errors import Fault
@@ -21,7 +21,7 @@ class Field:
     """One field of an object: everything that the reader and the API's description say of it.
 
     `default` is the value of a field that is left out, in words or as it would be written; None
-    where it then simply is not there.
+    where it then simply is not there. Null leaves a field out; `null` is False where it may not.
     """
 
     name: str
@@ -30,11 +30,15 @@ class Field:
     required: bool = False
     examples: tuple[object, ...] = ()
     default: object = None
+    null: bool = True
 
     def schema(self) -> JsonSchema:
         """Return the field's rule with its description."""
         described = {"description": self.doc, "examples": list(self.examples), "default": self.default}
-        return {**self.kind.schema(), **{key: value for key, value in described.items() if value not in (None, [])}}
+        rule = self.kind.schema()
+        if self.null and not self.required:
+            rule = or_null(rule)
+        return {**rule, **{key: value for key, value in described.items() if value not in (None, [])}}
 
 
 class Reader:

@@ -57,8 +57,10 @@ class _Conditions:
         return {**self.reader.schema(), "minProperties": 1}
 
 
+#: Reads what a filter holds.
+CONDITIONS: Final = _Conditions()
 #: Reads the body of `POST /v1/messages/requeue` and `/delete`.
-SELECTION: Final = Reader(selection_fields(_Conditions()))
+SELECTION: Final = Reader(selection_fields(CONDITIONS))
 
 
 def read_selection(body: object) -> Ids | Filter | Faults:

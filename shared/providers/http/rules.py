@@ -209,7 +209,7 @@ def _one_line(text: str) -> str:
 
 def _not_understood(reply: Reply, document: Any) -> Verdict:
     """Return the verdict of a 2xx that is not the provider's: nobody has said that the message was taken."""
-    if document is None and reply.body:
+    if document is None and reply.body.strip() not in {b"", b"null"}:
         return Verdict(Outcome.MISCONFIGURED, f"not an answer of the service's: {words_of(reply)}")
     return Verdict(Outcome.AMBIGUOUS, f"the answer names no message: {words_of(reply)}")
 

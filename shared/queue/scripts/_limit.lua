@@ -3,7 +3,7 @@ local bucket = set('bucket')
 local fields = {'tokens', 'at', 'blocked', 'rate', 'cut', 'strikes', 'ramp', 'usual', 'usual_at'}
 local state = {}
 for i, value in ipairs(redis.call('HMGET', bucket, unpack(fields))) do
-  state[fields[i]] = tonumber(value or nil)
+  state[fields[i]] = tonumber(value)
 end
 
 local function keep(field, value)
@@ -24,15 +24,16 @@ local function rate_now(configured)
   return math.min(configured, state.rate + 0.03 * configured * growing / 1000)
 end
 
--- The most a provider gets after its breaker closed or its pause ended: it may have come back cold.
+-- The most a provider gets after its breaker closed or its pause ended, false for no such limit: it may have
+-- come back cold.
 local function ramp_now()
   if not state.ramp then
-    return nil
+    return false
   end
-  local before = state.usual or 0
-  local doublings = math.min(64, math.floor(math.max(0, now - state.ramp) / 500))
+  local before = math.max(2, state.usual or 2)
+  local doublings = math.max(0, math.floor((now - state.ramp) / 500))
   local rate = math.max(2, 0.1 * before) * 2 ^ doublings
-  return rate < 4 * math.max(before, 2) and rate or nil
+  return rate < 4 * before and rate
 end
 
 local function start_ramp()
@@ -41,15 +42,15 @@ local function start_ramp()
   end
 end
 
--- The rate that holds now, nil for none.
+-- The rate that holds now, false for none.
 local function effective(configured)
   local rate, ramp = configured and rate_now(configured), ramp_now()
   return rate and ramp and math.min(rate, ramp) or rate or ramp
 end
 
 local function burst_now(rate, configured, burst)
-  if configured and rate >= configured then
-    return math.max(1, burst)
+  if not configured or rate < configured then
+    burst = math.min(burst, 0.25 * rate)
   end
-  return math.max(1, math.min(burst, 0.25 * rate))
+  return math.max(1, burst)
 end

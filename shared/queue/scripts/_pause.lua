@@ -5,7 +5,7 @@ local function is_paused(what)
   if asked[what] == nil then
     local pause = redis.call('HGET', set('pauses'), what)
     local ends = pause and string.match(pause, '^%S+')
-    asked[what] = ends and (ends == '-' or tonumber(ends) > now) or false
+    asked[what] = ends and (ends == '-' or tonumber(ends) > now)
   end
   return asked[what]
 end

@@ -11,15 +11,11 @@ local function slot_of(quota, instant)
   return string.format('%d', math.floor(instant / quota.slot_ms))
 end
 
-local function slot_ends(quota, slot)
-  return (slot + 1) * quota.slot_ms + quota.window_ms + SLACK
-end
-
--- At most a thousand slots end in a call; what is left counts as used until the next.
+-- At most a thousand slots end in a call; what is left counts as used until the next. Each slot keeps its own
+-- end: a quota that is raised far enough counts in longer ones from then on.
 local function forget_old(quota)
   local counts, slots = counted(quota)
-  local last = math.floor((now - quota.window_ms - SLACK) / quota.slot_ms) - 1
-  for _, slot in ipairs(redis.call('ZRANGEBYSCORE', slots, '-inf', last, 'LIMIT', 0, 1000)) do
+  for _, slot in ipairs(redis.call('ZRANGEBYSCORE', slots, '-inf', string.format('%d', now), 'LIMIT', 0, 1000)) do
     redis.call('HINCRBY', counts, 'used', -redis.call('HGET', counts, slot))
     redis.call('HDEL', counts, slot)
     redis.call('ZREM', slots, slot)
@@ -29,12 +25,12 @@ end
 local function use_rolling(quota, units)
   local counts, slots = counted(quota)
   local slot = slot_of(quota, now)
+  local ends = string.format('%d', (slot + 1) * quota.slot_ms + quota.window_ms + SLACK)
   redis.call('HINCRBY', counts, 'used', units)
   redis.call('HINCRBY', counts, slot, units)
-  redis.call('ZADD', slots, slot, slot)
-  local kept = quota.window_ms + 2 * (SLACK + quota.slot_ms)
-  redis.call('PEXPIRE', counts, kept)
-  redis.call('PEXPIRE', slots, kept)
+  redis.call('ZADD', slots, ends, slot)
+  redis.call('PEXPIREAT', counts, ends)
+  redis.call('PEXPIREAT', slots, ends)
 end
 
 local function give_back_rolling(quota, units, instant)
@@ -47,27 +43,36 @@ local function give_back_rolling(quota, units, instant)
   end
 end
 
+-- Returns what is used, and when the first of it frees (nil where nothing is used).
 local function rolling(quota)
   forget_old(quota)
   local counts, slots = counted(quota)
   local used = tonumber(redis.call('HGET', counts, 'used') or 0)
-  local oldest = redis.call('ZRANGE', slots, 0, 0)[1]
-  return used, oldest and slot_ends(quota, oldest) or now
+  local oldest = redis.call('ZRANGE', slots, 0, 0, 'WITHSCORES')
+  return used, tonumber(oldest[2])
 end
 
 -- A calendar's span is told by the caller, who knows zones; the latest one that was told holds.
 local function calendar(quota)
   local counts = counted(quota)
-  local from = tonumber(redis.call('HGET', counts, 'from') or 0)
-  if quota.from > from then
-    redis.call('HSET', counts, 'from', string.format('%d', quota.from), 'used', 0)
-    redis.call('PEXPIREAT', counts, string.format('%d', quota['until'] + SLACK))
+  local from, used = unpack(redis.call('HMGET', counts, 'from', 'used'))
+  if not from or quota.from > tonumber(from) then
+    from, used = quota.from, 0
+    redis.call('HSET', counts, 'from', string.format('%d', from), 'used', used)
+    redis.call('PEXPIREAT', counts, string.format('%d', quota['until']))
   end
-  local used = tonumber(redis.call('HGET', counts, 'used') or 0)
-  if quota.from < from or now >= quota['until'] - SLACK then
+  if quota.from < tonumber(from) or now >= quota['until'] - SLACK then
     used = math.max(used, quota.messages)
   end
-  return used, quota['until']
+  return tonumber(used), quota['until']
+end
+
+local function give_back_calendar(quota, units, instant)
+  local counts = counted(quota)
+  local from, used = unpack(redis.call('HMGET', counts, 'from', 'used'))
+  if from and instant >= tonumber(from) then
+    redis.call('HINCRBY', counts, 'used', -math.min(units, used))
+  end
 end
 
 local function look_at(quota)
@@ -88,11 +93,7 @@ end
 local function give_back(quota, units, instant)
   if quota.window_ms then
     give_back_rolling(quota, units, instant)
-    return
-  end
-  local counts = counted(quota)
-  local span = redis.call('HMGET', counts, 'from', 'used')
-  if span[1] and instant >= tonumber(span[1]) then
-    redis.call('HINCRBY', counts, 'used', -math.min(units, tonumber(span[2])))
+  else
+    give_back_calendar(quota, units, instant)
   end
 end

@@ -12,7 +12,7 @@ local rate = effective(call.rate)
 local burst = rate and burst_now(rate, call.rate, call.burst or rate)
 
 local function refill()
-  local elapsed = math.max(0, now - (state.at or 0))
+  local elapsed = math.max(0, now - (state.at or now))
   return math.min(burst, (state.tokens or burst) + elapsed * rate / 1000)
 end
 
@@ -48,7 +48,7 @@ end
 if tokens then
   granted = math.min(granted, math.floor(tokens - reserve + 1e-9))
 end
-if blocked_until() > 0 then
+if blocked_until() ~= 0 then
   granted = 0
 end
 granted = math.max(0, granted)
@@ -65,4 +65,4 @@ if tokens then
   redis.call('HSET', bucket, 'tokens', string.format('%.6f', tokens), 'at', string.format('%d', now))
   next_at = now + math.ceil(math.max(0, reserve + 1 - tokens) / rate * 1000)
 end
-return {now, 'ok', granted, math.max(next_at, blocked_until()), blocked_until(), math.ceil(frees), now, used}
+return {now, 'ok', granted, math.max(next_at, blocked_until()), blocked_until(), frees, now, used}

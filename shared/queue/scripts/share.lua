@@ -3,7 +3,7 @@
 -- call   sender, told (JSON), accepted (messages since it told last), keep_ms (for which the word of a
 --        sender that is gone is kept), rate (as configured, absent: none), throttled: {retry after in ms
 --        or false, whether that means a quota}, ramp (whether the provider comes back)
--- gives  {now, 'ok', blocked until or 0, rate that holds now in thousandths or -1, whether it ramps, now,
+-- gives  {now, 'ok', blocked until or 0, rate that holds now or false, whether it ramps (or false), now,
 --        {sender, instant, told}…}
 -- moves  nothing
 -- uses   _clock _keys _limit
@@ -22,9 +22,11 @@ local function note_accepted()
     local age = second - seconds[i]
     if age > 10 or age < 0 then
       redis.call('HDEL', accepted, seconds[i])
-    else
-      in_ten = in_ten + (age >= 1 and seconds[i + 1] or 0)
-      in_two = in_two + (age <= 2 and seconds[i + 1] or 0)
+    elseif age >= 1 then
+      in_ten = in_ten + seconds[i + 1]
+    end
+    if age >= 0 and age <= 2 then
+      in_two = in_two + seconds[i + 1]
     end
   end
   return in_two / 2, in_ten / 10
@@ -32,12 +34,9 @@ end
 
 -- The usual rate outlives an outage: only what is accepted moves it, up at once and down slowly.
 local function learn_usual(rate)
-  local elapsed = state.usual_at and math.max(0, now - state.usual_at) or 0
   local usual = state.usual or rate
-  if rate < usual then
-    rate = usual + (1 - math.exp(-elapsed / 60000)) * (rate - usual)
-  end
-  keep('usual', rate)
+  local stays = math.min(1, math.exp(((state.usual_at or now) - now) / 60000))
+  keep('usual', math.max(rate, rate + stays * (usual - rate)))
   keep('usual_at', now)
 end
 
@@ -49,13 +48,16 @@ end
 
 local function throttle(accepted)
   local retry, is_quota = unpack(call.throttled)
-  local since = now - (state.cut or 0)
-  local counts = not is_quota and not (since >= 0 and since < 1000)
+  local since = now - (state.cut or -math.huge)
+  if since < 0 then
+    since = math.huge
+  end
+  local counts = not is_quota and since >= 1000
   local strikes = state.strikes or 0
   if counts then
-    strikes = since > 0 and since <= 10000 and math.min(strikes + 1, 5) or 0
+    strikes = since <= 10000 and math.min(strikes + 1, 5) or 0
   end
-  keep('blocked', math.max(state.blocked or 0, now + (retry or 500 * 2 ^ strikes)))
+  keep('blocked', math.max(blocked_until(), now + (retry or 500 * 2 ^ strikes)))
   if counts then
     if call.rate then
       keep('rate', cut(accepted))
@@ -91,6 +93,4 @@ if call.ramp then
 end
 redis.call('HSET', set('senders'), call.sender, string.format('%d ', now) .. call.told)
 local rate = effective(call.rate)
-return {
-  now, 'ok', blocked_until(), rate and math.floor(rate * 1000 + 0.5) or -1, ramp_now() and 1 or 0, now, unpack(hear()),
-}
+return {now, 'ok', blocked_until(), rate and string.format('%.3f', rate), ramp_now(), now, unpack(hear())}

@@ -18,8 +18,7 @@ def options_of(station: Station, adapter: Adapter | None = None, **more: Any) ->
     """Return the options of the kind that reach this desk; `more` are further keys of the kind."""
     kind = (adapter or registry.adapter(station.kind)).Options
     keys = {**_keys(station, kind), **more}
-    secrets = {part.name for part in fields(kind) if "Secret" in str(part.type)}
-    return kind(**{name: Secret(value) if name in secrets else value for name, value in keys.items()})
+    return kind(**{name: Secret(value) if name in _secrets(kind) else value for name, value in keys.items()})
 
 
 def settings_of(station: Station, *, options: dict[str, Any] | None = None, **more: Any) -> ProviderSettings:
@@ -30,14 +29,32 @@ def settings_of(station: Station, *, options: dict[str, Any] | None = None, **mo
 
 
 def toml_of(station: Station, **more: Any) -> str:
-    """Return a `[[providers]]` table that reaches this desk; `more` are keys of any kind."""
-    keys = {
-        "name": station.name.replace(":", "-"),
-        "kind": station.kind,
-        **_keys(station, registry.adapter(station.kind).Options),
-        **more,
-    }
-    return "\n".join(["[[providers]]", *(f"{name} = {json.dumps(value)}" for name, value in keys.items()), ""])
+    """Return a `[[providers]]` table that reaches this desk; `more` are keys of any kind.
+
+    Secrets are named as variables, which `secrets_of` has.
+    """
+    kind = registry.adapter(station.kind).Options
+    secrets = _secrets(kind)
+    keys = {"name": station.name.replace(":", "-"), "kind": station.kind, **_keys(station, kind), **more}
+    lines = [
+        f'{name} = {{env = "{_variable(station, name)}"}}' if name in secrets else f"{name} = {json.dumps(value)}"
+        for name, value in keys.items()
+    ]
+    return "\n".join(["[[providers]]", *lines, ""])
+
+
+def secrets_of(station: Station) -> dict[str, str]:
+    """Return the variables that the table of `toml_of` names."""
+    kind = registry.adapter(station.kind).Options
+    return {_variable(station, name): value for name, value in _keys(station, kind).items() if name in _secrets(kind)}
+
+
+def _variable(station: Station, name: str) -> str:
+    return f"{station.name}_{name}".replace(":", "_").replace("-", "_").upper()
+
+
+def _secrets(kind: type[Any]) -> set[str]:
+    return {part.name for part in fields(kind) if "Secret" in str(part.type)}
 
 
 def _keys(station: Station, kind: type[Any]) -> dict[str, Any]:

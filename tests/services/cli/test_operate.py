@@ -61,7 +61,8 @@ def test_a_strange_service_is_told_as_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["up", "frontend", "scheduler", "sender", "send", "status", "cancel", "reschedule", "pools", "doctor"]
+    "name",
+    ["up", "frontend", "scheduler", "sender", "send", "status", "cancel", "reschedule", "pools", "route", "doctor"],
 )
 def test_each_help_says_whom_the_command_speaks_to(name: str) -> None:
     said = " ".join(CliRunner().invoke(app, [name, "--help"]).stdout.split())

@@ -71,12 +71,18 @@ class Running:
     task: asyncio.Task[None]
     client: aiohttp.ClientSession
     queue: Queue
+    settings: Settings
     headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def scenario(self) -> Scenario:
         """The verbs of the other processes, by the real clock."""
         return Scenario(self.queue, now=int(time.time() * 1000))
+
+    def hang_up(self, settings: Settings) -> None:
+        """Give it another configuration, as SIGHUP does."""
+        self.settings = settings
+        self.lifetime.hangup.ring()
 
     async def call(self, method: str, path: str, **options: Any) -> Answer:
         """Send one request."""
@@ -184,13 +190,15 @@ async def run_frontend(
     run_file.unlink(missing_ok=True)
     monkeypatch.setenv(RUN_FILE_VARIABLE, str(run_file))
     lifetime = Lifetime(FRONTEND, settings.frontend.grace_seconds)
-    task = asyncio.create_task(app.run(settings, lifetime))
+    found: list[Running] = []
+    task = asyncio.create_task(app.run(settings, lifetime, lambda: found[0].settings))
     try:
         await eventually(run_file.exists, task)
         ports = orjson.loads(run_file.read_bytes())["ports"]
         async with aiohttp.ClientSession(f"http://127.0.0.1:{ports['api']}") as client:
             queue = joining.connect(settings, "test")
-            running = Running(ports["api"], ports["ops"], lifetime, task, client, queue)
+            running = Running(ports["api"], ports["ops"], lifetime, task, client, queue, settings)
+            found.append(running)
             if ready:
                 await eventually(lambda: _is_ready(running), task)
             yield running

@@ -226,3 +226,18 @@ async def test_two_requests_with_one_key_at_once_make_one_message(frontend: Runn
 
     assert {answer.status for answer in answers} == {202}
     assert len({answer.body["id"] for answer in answers}) == 1
+
+
+async def test_a_rehearsal_takes_nothing(frontend: Running) -> None:
+    answer = await frontend.post("/v1/messages/validate", message(idempotency_key="k"))
+
+    assert (answer.status, answer.body["valid"], answer.body["pool"]) == (200, True, "default")
+    assert (await frontend.get("/v1/queue")).body["totals"]["queued"] == 0
+    assert "Idempotent-Replayed" not in (await frontend.submit(idempotency_key="k")).headers
+
+
+async def test_a_rehearsal_names_every_fault(frontend: Running) -> None:
+    answer = await frontend.post("/v1/messages/validate", message(to="grace@", sendAt="now"))
+
+    assert (answer.status, answer.body["valid"], answer.body["pool"]) == (200, False, None)
+    assert answer.faults == [("#/to", "invalid_address"), ("#/sendAt", "unknown_field")]

@@ -19,11 +19,12 @@ from shared.domain.states import LIVE, State
 from shared.queue import Queue
 from shared.runtime import joining
 from shared.runtime.process import Lifetime
+from shared.runtime.reloading import Load
 from shared.settings.load import load
 from shared.settings.model import Settings
 from tests.fakes.smtp_server import Mail, SmtpServer
 from tests.queue.invariant import faults_of
-from tests.services.sender.journal import Journal
+from tests.services.sender.journal import Journal, Line
 
 #: Short enough to wait for, long enough for a process that shares two processors with others.
 FAST: Final[dict[str, dict[str, Any]]] = {
@@ -71,7 +72,7 @@ def merged(*trees: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 class _Run(Protocol):
-    def __call__(self, settings: Settings, lifetime: Lifetime) -> Awaitable[None]: ...
+    def __call__(self, settings: Settings, lifetime: Lifetime, load: Load | None) -> Awaitable[None]: ...
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ class Member:
     task: asyncio.Task[None]
     lifetime: Lifetime
     ops_port: int
+    config: Path
 
     async def stop(self) -> None:
         """Let it drain, and see it end without an error."""
@@ -141,9 +143,12 @@ class Cluster:
         """Write a configuration file and return its path."""
         self.files += 1
         path = self.folder / f"config-{self.files}.toml"
-        own: dict[str, dict[str, Any]] = {"redis": {"url": self.url, "prefix": self.prefix}, "ops": {"port": 0}}
-        path.write_text(toml({**merged(own, FAST, sections), "providers": list(providers)}))
+        path.write_text(self._written(*providers, **sections))
         return path
+
+    def _written(self, *providers: dict[str, Any], **sections: dict[str, Any]) -> str:
+        own: dict[str, dict[str, Any]] = {"redis": {"url": self.url, "prefix": self.prefix}, "ops": {"port": 0}}
+        return toml({**merged(own, FAST, sections), "providers": list(providers)})
 
     def settings(self, *providers: dict[str, Any], **sections: dict[str, Any]) -> Settings:
         """Return the settings of a configuration."""
@@ -151,21 +156,33 @@ class Cluster:
 
     async def sender(self, *providers: dict[str, Any], **sections: dict[str, Any]) -> Member:
         """Start a sender with these providers, and see it listen."""
-        return await self._start("sender", sender_app.run, self.settings(*providers, **sections))
+        return await self._start("sender", sender_app.run, self.config(*providers, **sections))
 
     async def scheduler(self, **sections: dict[str, Any]) -> Member:
         """Start a scheduler."""
-        settings = self.settings({"name": "none", "kind": "sandbox"}, **sections)
-        return await self._start("scheduler", scheduler_app.run, settings)
+        config = self.config({"name": "none", "kind": "sandbox"}, **sections)
+        return await self._start("scheduler", scheduler_app.run, config)
 
-    async def _start(self, role: str, run: _Run, settings: Settings) -> Member:
+    async def reload(self, member: Member, *providers: dict[str, Any], **sections: dict[str, Any]) -> Line:
+        """Give a member another configuration, as SIGHUP does, and return what it says of it when it is in force."""
+        member.config.write_text(self._written(*providers, **sections))
+        return await self.hang_up(member, "configuration_reloaded")
+
+    async def hang_up(self, member: Member, event: str) -> Line:
+        """Do what SIGHUP does, and return the line that says what came of it."""
+        before = len(self.journal.told(event))
+        member.lifetime.hangup.ring()
+        return (await self.journal.saw(event, times=before + 1))[-1]
+
+    async def _start(self, role: str, run: _Run, config: Path) -> Member:
+        settings = load(str(config), {})
         before = len(self.journal.told("ops_listening"))
         grace = settings.sender.grace_seconds if role == "sender" else settings.scheduler.grace_seconds
         lifetime = Lifetime(role, grace)
-        task = asyncio.ensure_future(run(settings, lifetime))
+        task = asyncio.ensure_future(run(settings, lifetime, lambda: load(str(config), {})))
         task.add_done_callback(lambda done: self.journal.note(event="member_ended", role=role, error=_error(done)))
         *_, line = await self.journal.saw("ops_listening", times=before + 1)
-        member = Member(task, lifetime, line["port"])
+        member = Member(task, lifetime, line["port"], config)
         self.members.append(member)
         return member
 

@@ -79,7 +79,6 @@ def test_instants_are_shown_as_text_wherever_they_stand() -> None:
         available_at=NOW + 1,
         breaker={"opened_at": NOW, "next_probe_at": None},
         limits={"quotas": [{"used": NOW, "frees_at": NOW}]},
-        paused={"until": NOW},
     )
     shown = only(cluster_of([sender("a", told)]))
     text = "2026-11-24T11:02:07.114Z"
@@ -87,7 +86,6 @@ def test_instants_are_shown_as_text_wherever_they_stand() -> None:
     assert shown["available_at"] == "2026-11-24T11:02:07.115Z"
     assert shown["breaker"] == {"opened_at": text, "next_probe_at": None}
     assert shown["limits"] == {"quotas": [{"used": NOW, "frees_at": text}]}
-    assert shown["paused"] == {"until": text}
 
 
 def test_pools_are_those_that_any_sender_knows() -> None:
@@ -110,12 +108,6 @@ def test_nothing_has_to_be_said_of_a_pool_that_is_available() -> None:
 
 def test_a_pool_without_providers_has_none_available() -> None:
     assert cluster_of([]).waiting("default") == Waiting("no_provider_available")
-
-
-def test_a_pool_whose_providers_are_all_paused_is_paused() -> None:
-    rows = [row(name, available=False, state="paused") for name in "xy"]
-
-    assert cluster_of([sender("a", *rows)]).waiting("default") == Waiting("paused")
 
 
 def test_a_pool_waits_for_the_first_provider_that_comes_back() -> None:

@@ -341,6 +341,13 @@ def test_an_old_word_does_not_undo_own_successes() -> None:
     assert probe(mine, A, NOW + 5) is Change.CLOSED
 
 
+def test_with_every_provider_gone_one_success_closes() -> None:
+    breaker = opened()
+    breaker.begin_probe(all_open=True)
+
+    assert breaker.end_probe(A, NOW + 1, NOW + 1, MIDDLE) is Change.CLOSED
+
+
 def test_after_anothers_recovery_one_own_success_closes() -> None:
     breaker = opened()
     breaker.hear_recovery(NOW + 1)

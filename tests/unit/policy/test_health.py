@@ -61,7 +61,7 @@ def test_others_weigh_less_than_an_own_observation() -> None:
     health = Health()
     health.observe_others(good=0, bad=10, now=50.0)
 
-    assert health.score(50.0) == pytest.approx(2 / (2 + 3))
+    assert health.score(50.0) == pytest.approx(2 / (2 + 5))
 
 
 def test_others_never_make_a_provider_failing() -> None:

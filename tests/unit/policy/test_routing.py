@@ -203,6 +203,7 @@ def test_a_paused_provider_is_no_alternative_to_a_probe() -> None:
     due = a("b", breaker=OPEN, probe_due_if_all_open=True)
 
     assert pick(a("a", paused_until=math.inf), due).code is RouteCode.PROBE
+    assert pick(a("a", paused_until=math.inf), due).all_open
 
 
 def test_a_provider_that_cannot_carry_it_is_no_alternative_to_a_probe() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from shared.domain.errors import Unavailable
 from shared.runtime import logs
@@ -44,6 +45,26 @@ def test_a_level_changes_in_loggers_that_exist(configured: Configured) -> None:
     logger.info("ops_listening")
 
     assert [line["actor"] for line in log.lines()] == ["router"]
+
+
+def test_a_log_in_use_takes_another_level_and_form(configured: Configured) -> None:
+    log = configured("warning")
+    logger = logs.get_logger()
+    logger.warning("chore_failed")
+    logs.reconfigure("sender", "info", "pretty")
+    logger.info("ops_listening")
+
+    first, second = log.text().splitlines()
+    assert first.startswith("{")
+    assert "ops_listening" in second
+    assert not second.startswith("{")
+
+
+def test_a_process_without_a_log_of_ours_has_none_to_change(restored_logging: None) -> None:  # noqa: ARG001 - puts back what this changes
+    structlog.reset_defaults()
+    logs.reconfigure("sender", "info", "json")
+
+    assert logs.current_sink() is None
 
 
 def test_a_secret_is_masked_on_its_way(configured: Configured) -> None:

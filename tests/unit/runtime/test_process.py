@@ -88,15 +88,18 @@ def test_a_second_signal_ends_the_grace_period_and_lets_the_process_settle(lived
     assert "drain_hurried" in events(lines)
 
 
-def test_a_hangup_is_ignored(lived: Run) -> None:
+def test_a_hangup_asks_for_the_configuration_and_ends_nothing(lived: Run) -> None:
+    heard: list[bool] = []
+
     async def main(lifetime: Lifetime) -> None:
         send(signal.SIGHUP)
+        heard.append(await lifetime.hangup.heard(LONG))
         send(signal.SIGTERM)
         await lifetime.draining.wait()
 
     code, lines = lived(main)
 
-    assert code == EXIT_DONE
+    assert (code, heard) == (EXIT_DONE, [True])
     assert [line["cause"] for line in lines if line["event"] == "drain_started"] == ["SIGTERM"]
 
 

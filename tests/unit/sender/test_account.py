@@ -10,7 +10,8 @@ import pytest
 from services.sender.account import Account
 from shared.domain.outcome import Outcome, Verdict
 from shared.policy.breaker import BreakerState, Change
-from shared.providers.sandbox import SandboxOptions
+from shared.providers.interface import Capabilities
+from shared.providers.sandbox import Sandbox, SandboxOptions
 from shared.queue.provider_state import Throttled
 from shared.settings.model import ProviderSettings
 
@@ -31,6 +32,20 @@ def test_a_new_provider_is_free_and_healthy() -> None:
     assert (view.health, view.free_slots, view.reserved_slots, view.tokens) == (1.0, 20, 2, None)
     assert view.obstruction(NOW) is None
     assert account.in_flight == 0
+
+
+def test_a_provider_sends_from_any_domain_unless_some_are_named() -> None:
+    assert account_of().view.capabilities.sender_domains is None
+    assert account_of(sender_domains=("Example.com",)).view.capabilities.sender_domains == frozenset({"example.com"})
+
+
+def test_domains_that_are_named_add_none_to_those_that_the_kind_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    able = Capabilities(max_bytes=7, sender_domains=frozenset({"example.com", "example.org"}))
+    monkeypatch.setattr(Sandbox, "capabilities", lambda _self, _options: able)
+
+    found = account_of(sender_domains=("example.com", "other.test")).view.capabilities
+
+    assert (found.sender_domains, found.max_bytes) == (frozenset({"example.com"}), 7)
 
 
 def test_a_chosen_message_takes_a_slot_and_a_token() -> None:

@@ -155,3 +155,33 @@ def test_while_it_drains_nothing_goes_out(desk: Desk) -> None:
 
     assert isinstance(desk.ending(), Release)
     assert desk.provider.mailbox.empty() == []
+
+
+def test_a_message_whose_pool_was_taken_out_meanwhile_waits(desk: Desk) -> None:
+    delivery = desk.take()
+    desk.courier.employ([], [])
+    desk.courier.route(delivery)
+    wish = desk.ending()
+
+    assert isinstance(wish, Release)
+    assert wish.fail is None
+
+
+def test_what_failed_at_a_provider_that_was_taken_out_meanwhile_waits_for_others(desk: Desk) -> None:
+    delivery = desk.take()
+    delivery.tried = ("relay",)
+    desk.courier.employ([], [])
+    desk.courier.tried(
+        delivery, Attempt(1, "relay", 0, 5, Outcome.TEMPORARY, recipients=(0,)), Verdict(Outcome.TEMPORARY)
+    )
+    wish = desk.ending()
+
+    assert isinstance(wish, Settlement)
+    assert wish.fail_rest is None
+
+
+def test_a_pool_keeps_its_turn_when_its_providers_change(desk: Desk) -> None:
+    turn = desk.courier.pools["default"].turn
+    desk.courier.employ([], ["default"])
+
+    assert desk.courier.pools["default"].turn is turn

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
 from services.sender.delivery import Delivery, short_hash
+from shared.domain.message import Envelope
+from shared.policy.abilities import Inside
 from tests.unit.sender.leases import delivery_of, lease_of
 
 
@@ -39,6 +43,31 @@ def test_after_a_try_in_this_lease_nobody_is_preferred() -> None:
     delivery.tried = ("relay",)
 
     assert delivery.view((), 0.0, nothing_else_waits=True).prefer is None
+
+
+def test_routing_sees_inside_a_message_only_where_a_provider_looks() -> None:
+    delivery = delivery_of()
+
+    seen, unseen = (delivery.view((), 0.0, nothing_else_waits=True, looked_inside=looked) for looked in (True, False))
+
+    assert (seen.sender_domain, unseen.sender_domain) == ("example.com", "")
+
+
+def test_what_is_inside_is_looked_at_once_for_the_same_recipients(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_for: list[tuple[int, ...]] = []
+
+    def look(_envelope: Envelope, pending: tuple[int, ...]) -> Inside:
+        looked_for.append(pending)
+        return Inside()
+
+    monkeypatch.setattr(Inside, "of", look)
+    delivery = delivery_of(recipients=2)
+
+    for pending in ((0, 1), (0, 1), (1,)):
+        delivery.pending = pending
+        delivery.view((), 0.0, nothing_else_waits=True, looked_inside=True)
+
+    assert looked_for == [(0, 1), (1,)]
 
 
 def test_the_same_try_has_the_same_key() -> None:

@@ -10,6 +10,7 @@ from services.sender.account import Account
 from services.sender.hearsay import Hearsay
 from shared.domain.outcome import Outcome, Verdict
 from shared.policy.breaker import BreakerState
+from shared.policy.health import OTHERS_WEIGHT
 from shared.providers.sandbox import SandboxOptions
 from shared.queue.provider_state import Told
 from shared.settings.model import ProviderSettings
@@ -71,7 +72,7 @@ def test_what_others_saw_counts_for_a_part_and_once(desk: Desk, other: Desk) -> 
     once = desk.health(NOW)
     desk.hear(other.told(NOW), now=NOW)
 
-    assert once == pytest.approx(2 / (2 + 0.3 * 4))
+    assert once == pytest.approx(2 / (2 + OTHERS_WEIGHT * 4))
     assert desk.health(NOW) == once
 
 
@@ -85,6 +86,18 @@ def test_a_provider_that_another_sender_left_is_left_here_too(desk: Desk, other:
     assert desk.state is BreakerState.OPEN
     assert opening.first_failure_at == pytest.approx(NOW + 9.9), "on this sender's own clock"
     assert opening.next_probe_at - NOW == pytest.approx(theirs.next_probe_at - other.now(NOW))
+
+
+def test_an_opening_that_is_told_again_moves_nothing_though_clocks_drift(desk: Desk, other: Desk) -> None:
+    """Else each hearing would put the next probe off."""
+    other.end(Outcome.PROVIDER_DOWN, NOW, times=3)
+    desk.hear(other.told(NOW), now=NOW)
+    before = desk.account.breaker.opening
+    other.ahead += 0.004
+    desk.hear(other.told(NOW + 0.5), now=NOW + 0.5)
+
+    assert desk.account.breaker.opening is before
+    assert desk.account.breaker.is_probe_due(NOW + 1.01, all_open=True)
 
 
 def test_who_has_succeeded_since_does_not_follow(desk: Desk, other: Desk) -> None:
@@ -159,7 +172,7 @@ def test_a_sender_starts_with_the_health_that_others_see(other: Desk) -> None:
     fresh = Desk()
     fresh.hear(other.told(NOW), now=NOW)
 
-    assert fresh.health(NOW) == pytest.approx(2 / (2 + 0.3 * 4))
+    assert fresh.health(NOW) == pytest.approx(2 / (2 + OTHERS_WEIGHT * 4))
 
 
 def test_whoever_is_no_longer_told_of_is_forgotten(desk: Desk, other: Desk) -> None:
@@ -169,4 +182,4 @@ def test_whoever_is_no_longer_told_of_is_forgotten(desk: Desk, other: Desk) -> N
     desk.hear(now=NOW)
     desk.hear(Desk(AHEAD_OF_OTHER).told(NOW), now=NOW)
 
-    assert desk.health(NOW) == pytest.approx(2 / (2 + 0.3 * 4))
+    assert desk.health(NOW) == pytest.approx(2 / (2 + OTHERS_WEIGHT * 4))

@@ -276,6 +276,20 @@ class TestFaults:
                 quotas = [{messages = 1, window = 'calendar', zone = 'No'}]""",
                 "There is no time zone 'No' on this machine",
             ),
+            (
+                """[[providers]]
+                name = 'x'
+                kind = 'sandbox'
+                quotas = [{messages = 1, window = 'calendar', zone = 'europe/Berln'}]""",
+                "There is no time zone 'europe/Berln' on this machine. Did you mean 'Europe/Berlin'?",
+            ),
+            (
+                """[[providers]]
+                name = 'x'
+                kind = 'sandbox'
+                sender_domains = ['a b']""",
+                "It must be a domain in ASCII (an international one as xn--…), not 'a b'",
+            ),
         ],
     )
     def test_a_value_that_does_not_fit_is_one_that_says_what_would(

@@ -63,6 +63,21 @@ class TestTemplate:
         for kind in registry.kinds():
             assert written[kind] >= keys_of(registry.adapter(kind).Options).keys()
 
+    def test_it_shows_each_kind_once(self) -> None:
+        assert re.findall(r'^#kind = "(.*)"$', TEXT, re.MULTILINE) == list(registry.kinds())
+
+    @pytest.mark.parametrize("kind", registry.kinds()[1:])
+    def test_a_line_above_a_kind_says_what_it_is_and_its_keys_follow_without_a_gap(self, kind: str) -> None:
+        (block,) = [block.splitlines() for block in TEXT.split("\n\n") if f'\n#kind = "{kind}"' in block]
+
+        assert block[0].startswith("# ")
+        assert keys_of(registry.adapter(kind).Options).keys() <= {line[1:].partition(" = ")[0] for line in block}
+
+    def test_the_kinds_are_named_before_they_come(self) -> None:
+        before = " ".join(TEXT[: TEXT.index('#kind = "smtp"')].replace("\n#", " ").split())
+
+        assert ", ".join(registry.kinds()[1:]) + "." in before
+
     @pytest.mark.parametrize("section", [key for key in keys_of(Settings) if key not in ("providers", "routes")])
     def test_what_is_no_example_is_the_default(self, section: str) -> None:
         defaults, written = tree_of(getattr(Settings(), section)), tomllib.loads(DEFAULTS)[section]

@@ -54,6 +54,7 @@ def test_an_address_with_tls_or_on_loopback_is_taken(address: str) -> None:
         ("https://api.example.com#v3", "invalid_url"),
         ("https://api.example.com/", "invalid_url"),
         ("https://user:secret@api.example.com", "insecure"),
+        ("https://user@api.example.com", "insecure"),
         ("http://api.example.com", "insecure"),
         ("http://192.0.2.1", "insecure"),
     ],

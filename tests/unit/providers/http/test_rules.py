@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -193,6 +194,15 @@ class TestPause:
     )
     def test_retry_after_is_seconds_or_a_date(self, value: str, seconds: float | None) -> None:
         assert retry_after_seconds(answer(429, headers={"retry-after": value})) == seconds
+
+    def test_a_date_without_a_zone_is_not_of_this_machines(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setenv("TZ", "XXX-5")
+            time.tzset()
+            seconds = seconds_until("Tue, 24 Nov 2026 12:01:00 -0000", answer(429))
+        time.tzset()
+
+        assert seconds == 60.0
 
     def test_there_may_be_no_retry_after(self) -> None:
         assert retry_after_seconds(answer(429)) is None
