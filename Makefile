@@ -62,7 +62,7 @@ lock: $(VENV)/.tools  ## choose versions anew (ARGS=--upgrade: the newest) and w
 	$(LOCK) $(ARGS) --group deploy --constraints requirements-dev.lock --output-file requirements-deploy.lock
 
 clean:  ## remove what make and the tools made; never ./data
-	rm -rf $(VENV) dist mutants .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) clients/typescript/node_modules clients/typescript/build clients/typescript/dist dist mutants .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find reliable_email services shared tests clients -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A package comes only as a wheel, and only with a hash that stands in the lock; so does what builds our own.

@@ -139,6 +139,7 @@ class Sender:
         self._metrics.actor_mailbox_depth["settler"].set(len(self.dispatcher.settler.mailbox))
         await self.sharing.exchange()
         await self.sharing.give_back()
+        await self.sharing.look_at_quotas()
 
     def _began(self, provider: str) -> None:
         for account in self.roster.accounts:
@@ -169,8 +170,10 @@ class Sender:
         await self.dispatcher.holdings.emptied.wait()
 
     async def close(self) -> None:
-        """Close the connections to all providers."""
+        """Give back the tokens that nobody used, and close the connections to all providers."""
         try:
+            for account in self.roster.accounts:
+                await self.sharing.part(account)
             for actor in self._all_actors:
                 await actor.close()
         finally:
@@ -189,6 +192,7 @@ async def run(settings: Settings, lifetime: Lifetime, load: Load | None = None) 
             return
         sender = Sender(queue, settings, metrics)
         async with TaskScope(SENDER, lifetime.draining) as scope:
+            await sender.sharing.exchange()  # nothing begins before what the others know is known here
             sender.start(scope)
             scope.keep("reload", obey_hangups(lifetime, settings, load, sender.take_over))
             ops.ready()

@@ -90,6 +90,17 @@ class Sharing:
         for account in self._accounts:
             await self._give_back(account)
 
+    async def look_at_quotas(self) -> None:
+        """See whether a quota that was spent has something left again, because another sender gave units back."""
+        now = time.monotonic()
+        for account in self._accounts:
+            if account.view.quota_until > now:
+                limits = account.stock.limits
+                drawn = await self._queue.providers.draw(account.settings.name, limits, 0)
+                account.stock.take(drawn, time.monotonic(), by=limits)
+                if account.view.quota_until <= now:
+                    self._changed()
+
     async def part(self, account: Account) -> None:
         """Give back all tokens of a provider that is not used any more."""
         account.stock.empty()

@@ -35,13 +35,36 @@ def show(metrics: Metrics, accounts: Iterable[Account], now: float) -> None:
             metrics.provider_tokens[name].set(account.view.tokens)
         else:
             metrics.provider_tokens.forget(name)
+        metrics.provider_misconfigured[name].set(account.view.is_misconfigured)
+        metrics.provider_paused[name].set(account.view.obstruction(now) is RouteCode.PAUSED)
+        if account.rate_now is not None:
+            metrics.provider_rate_per_second[name].set(account.rate_now)
+        else:
+            metrics.provider_rate_per_second.forget(name)
+        for quota, used in zip(account.stock.limits.quotas, account.stock.used, strict=True):
+            metrics.provider_quota_left[name, quota.name].set(max(0, quota.messages - used))
+        _forget_quotas(metrics, name, but={quota.name for quota in account.stock.limits.quotas})
 
 
 def forget(metrics: Metrics, provider: str) -> None:
     """Show the gauges of a provider no longer that was taken out: they would stand as they are for ever."""
-    for gauges in (metrics.provider_health, metrics.provider_breaker_state, metrics.provider_tokens):
+    for gauges in (
+        metrics.provider_health,
+        metrics.provider_breaker_state,
+        metrics.provider_tokens,
+        metrics.provider_misconfigured,
+        metrics.provider_paused,
+        metrics.provider_rate_per_second,
+    ):
         gauges.forget(provider)
+    _forget_quotas(metrics, provider)
     metrics.actor_mailbox_depth.forget(f"provider {provider}")
+
+
+def _forget_quotas(metrics: Metrics, provider: str, but: Collection[str] = ()) -> None:
+    for labels in list(metrics.provider_quota_left):
+        if labels[0] == provider and labels[1] not in but:
+            metrics.provider_quota_left.forget(labels)
 
 
 def row(account: Account, revision: str, now: float, wall_ms: int) -> dict[str, Any]:

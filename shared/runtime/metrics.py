@@ -237,6 +237,27 @@ class Metrics:
             "Messages that the provider's rate limit, shared by all senders, allows at once.",
             (SENDER,),
         )
+        self.provider_misconfigured = self._gauges(
+            "provider_misconfigured",
+            ("provider",),
+            "1 while the provider refuses our account or our settings, which only a human can mend; else 0.",
+            (SENDER,),
+        )
+        self.provider_paused = self._gauges(
+            "provider_paused", ("provider",), "1 while an operator has paused the provider; else 0.", (SENDER,)
+        )
+        self.provider_rate_per_second = self._gauges(
+            "provider_rate_per_second",
+            ("provider",),
+            "Messages a second that the whole cluster may send there: the configured rate, or what 429s left of it.",
+            (SENDER,),
+        )
+        self.provider_quota_left = self._gauges(
+            "provider_quota_left",
+            ("provider", "quota"),
+            "Messages that are left of a quota, as each sender last heard it: take the minimum.",
+            (SENDER,),
+        )
 
     def _declare_process(self) -> None:
         self.stale_writes = self._counters(

@@ -1,6 +1,6 @@
 """The real scripts, beside the model, through whatever a search for trouble comes upon.
 
-A step is something that a frontend, a sender, a scheduler, an owner, the clock or the network
+A step is something that a frontend, a sender, a scheduler, an owner, an operator, the clock or the network
 does. Every call that reaches a server is run by the model too and must be answered alike
 (`watched.py`); after every step the whole keyspace must be what the model says, and the
 invariant must hold. Leases and calls are never forgotten: any of them may come back at any time.

@@ -359,6 +359,7 @@ class Provider(Answer):
     outcomes_1m: Mapping[str, int] = field(default_factory=dict)
     latency_ms: Mapping[str, float | None] = field(default_factory=dict)
     last_error: LastError | None = None
+    capabilities: Mapping[str, object] = field(default_factory=dict)
     config_revision: str | None = None
     seen_by: int = 0
 

@@ -77,8 +77,14 @@ class JoinedChannel:
         return self._batches.max_batch_bytes if self._batches else 0
 
     def may_join(self, parcel: Parcel) -> bool:
-        """Return whether the parcel may go with others in one request."""
-        return self._batches is not None and self._batches.may_join(self._addressed(parcel), self._options)
+        """Return whether the parcel may go with others in one request.
+
+        Where a key tells repetitions it goes alone: after a lost answer the batch could only be asked
+        for as the very same batch, and by then its messages go their own ways, perhaps by other senders.
+        """
+        if self._batches is None or self._repeat_seconds:
+            return False
+        return self._batches.may_join(self._addressed(parcel), self._options)
 
     async def deliver(self, parcel: Parcel) -> Verdict:
         """Hand the parcel over and return what came of it."""

@@ -113,6 +113,15 @@ async def test_a_pool_that_senders_know_can_be_named_after_a_reload_too(start: S
     assert (await frontend.submit(pool="theirs")).status == 202
 
 
+async def test_a_provider_that_comes_is_known_before_any_sender_tells_of_it(start: Start, journal: Journal) -> None:
+    frontend = await start(providers=(DEFAULT,))
+    before = await frontend.post("/v1/providers/news/pause", {})
+    await reload(frontend, journal, providers=(DEFAULT, NEWS))
+    after = await frontend.post("/v1/providers/news/pause", {})
+
+    assert [before.status, after.status] == [404, 200]
+
+
 async def test_what_has_to_stay_stays_and_is_named(start: Start, journal: Journal) -> None:
     frontend = await start()
     before = (await frontend.get("/v1")).body["limits"]

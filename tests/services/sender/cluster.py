@@ -58,8 +58,16 @@ def toml(tree: dict[str, Any]) -> str:
                 inner = (
                     {f"{key}.{name}": one for name, one in value.items()} if isinstance(value, dict) else {key: value}
                 )
-                lines += [f"{name} = {json.dumps(one)}" for name, one in inner.items()]
+                lines += [f"{name} = {_value(one)}" for name, one in inner.items()]
     return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {_value(one)}' for key, one in value.items())}}}"
+    return json.dumps(value)
 
 
 def merged(*trees: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -119,6 +127,8 @@ class Cluster:
     queue: Queue = field(init=False)
     members: list[Member] = field(default_factory=list)
     files: int = 0
+    #: The variables that processes see.
+    environ: dict[str, str] = field(default_factory=dict)
 
     async def open(self, shards: int = 1) -> None:
         """Join the queue as its clients' side."""
@@ -158,6 +168,10 @@ class Cluster:
         """Start a sender with these providers, and see it listen."""
         return await self._start("sender", sender_app.run, self.config(*providers, **sections))
 
+    async def sender_by(self, config: Path) -> Member:
+        """Start a sender with a configuration file."""
+        return await self._start("sender", sender_app.run, config)
+
     async def scheduler(self, **sections: dict[str, Any]) -> Member:
         """Start a scheduler."""
         config = self.config({"name": "none", "kind": "sandbox"}, **sections)
@@ -175,11 +189,11 @@ class Cluster:
         return (await self.journal.saw(event, times=before + 1))[-1]
 
     async def _start(self, role: str, run: _Run, config: Path) -> Member:
-        settings = load(str(config), {})
+        settings = load(str(config), self.environ)
         before = len(self.journal.told("ops_listening"))
         grace = settings.sender.grace_seconds if role == "sender" else settings.scheduler.grace_seconds
         lifetime = Lifetime(role, grace)
-        task = asyncio.ensure_future(run(settings, lifetime, lambda: load(str(config), {})))
+        task = asyncio.ensure_future(run(settings, lifetime, lambda: load(str(config), self.environ)))
         task.add_done_callback(lambda done: self.journal.note(event="member_ended", role=role, error=_error(done)))
         *_, line = await self.journal.saw("ops_listening", times=before + 1)
         member = Member(task, lifetime, line["port"], config)

@@ -8,9 +8,11 @@ from typing import Any
 
 from shared.domain.outcome import Outcome
 from shared.domain.states import State
+from shared.policy.quotas import Quota
+from shared.queue.provider_state import Limits
 from shared.queue.script import Scripts
 from tests.fakes.lossy import LossyProxy
-from tests.fakes.smtp_server import Action, Say, Session, SmtpServer
+from tests.fakes.smtp_server import Act, Action, Say, Session, SmtpServer
 from tests.redis_server import RedisServer
 from tests.services.sender.cluster import Cluster, ids_of, letter, relay
 from tests.services.sender.conftest import OpenCluster
@@ -122,6 +124,33 @@ async def test_what_waits_at_a_provider_that_goes_is_handed_back_at_once(
         await cluster.came_to(State.SENT, first)
 
     assert (waiting.rounds, waiting.attempts_total) == (0, 0)
+
+
+async def test_what_a_provider_that_goes_has_drawn_and_not_used_is_given_back(
+    cluster: Cluster, smtp: SmtpServer, other_smtp: SmtpServer, server: RedisServer, journal: Journal
+) -> None:
+    async with LossyProxy(server.port) as proxy:
+        cluster.url = proxy.url
+        sender = await cluster.sender(relay(smtp, "old", quotas=[{"messages": 10}]))
+        await cluster.came_to(State.SENT, await cluster.submit())
+        proxy.hold(BEGIN)
+        await cluster.submit()
+        await proxy.met(BEGIN)
+        await cluster.submit()
+        await journal.saw("messages_leased", times=3)
+
+        await cluster.reload(sender, relay(other_smtp, "new", pools=["other"]))
+        await proxy.let_go()
+        await smtp.received(2)
+        await smtp.all_gone()
+
+        async def is_back() -> bool:
+            drawn = await cluster.queue.providers.draw("old", Limits(quotas=(Quota(10, "day"),)), 0)
+            return drawn.used == (2,)
+
+        async with asyncio.timeout(20):
+            while not await is_back():
+                pass
 
 
 async def test_what_fails_at_a_provider_that_has_gone_goes_to_another_in_the_same_lease(
@@ -342,6 +371,18 @@ async def test_new_rules_of_retrying_hold_for_the_next_failure(cluster: Cluster,
     record = await cluster.ended(await cluster.submit())
 
     assert (record.state, len(record.attempts)) == (State.FAILED, 1)
+
+
+async def test_new_pauses_hold_for_the_next_doubt(cluster: Cluster, smtp: SmtpServer) -> None:
+    smtp.always("end", Act.RESET)
+    sender = await cluster.sender(relay(smtp))
+
+    await cluster.reload(sender, relay(smtp), retry={"ambiguous_delay_seconds": 3_000})
+    record = await cluster.came_to(State.RETRYING, await cluster.submit())
+
+    assert record.waiting is not None
+    assert record.waiting.until is not None
+    assert record.waiting.until > await cluster.redis_now() + 600_000
 
 
 async def test_a_configuration_with_a_fault_changes_nothing(

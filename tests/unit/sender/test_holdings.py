@@ -92,3 +92,9 @@ def test_without_a_drain_nothing_is_told_of_emptiness(holdings: Holdings) -> Non
     holdings.drop(delivery)
 
     assert not holdings.emptied.is_set()
+
+
+def test_a_pool_that_was_taken_out_counts_on_nothing_more(holdings: Holdings) -> None:
+    holdings.share_among(["default"])
+
+    assert holdings.budget("default").critical == 100

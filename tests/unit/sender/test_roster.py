@@ -7,7 +7,9 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 
+from services.sender import telling
 from services.sender.account import Account
 from services.sender.hearsay import Hearsay
 from services.sender.provider_actor import ProviderActor
@@ -19,6 +21,7 @@ from shared.policy.breaker import BreakerState
 from shared.providers.sandbox import SandboxOptions
 from shared.providers.smtp import SmtpOptions
 from shared.queue.provider_state import Drawn, Told
+from shared.runtime.metrics import SENDER, Metrics
 from shared.settings.model import ProviderSettings, QuotaSettings
 
 NOW = 1_000.0
@@ -246,3 +249,24 @@ def test_a_sender_that_does_not_say_which_account_it_means_is_believed() -> None
     Hearsay(account).hear([replace(told, word=word)], NOW, 0.0)
 
     assert account.breaker.state is BreakerState.OPEN
+
+
+# What is shown of it
+
+
+def test_a_quota_that_was_taken_out_is_shown_no_longer() -> None:
+    metrics = Metrics(SENDER)
+    account = account_of(fake(quotas=(QuotaSettings(messages=100), QuotaSettings(messages=9, per="hour"))))
+    telling.show(metrics, [account], NOW)
+    account.change(fake(quotas=(QuotaSettings(messages=100),)))
+    telling.show(metrics, [account], NOW)
+
+    assert list(metrics.provider_quota_left) == [("relay", "day:rolling")]
+
+
+def test_nothing_is_shown_of_a_provider_that_was_taken_out() -> None:
+    metrics = Metrics(SENDER)
+    telling.show(metrics, [account_of(fake(rate_per_second=9, quotas=(QuotaSettings(messages=100),)))], NOW)
+    telling.forget(metrics, "relay")
+
+    assert b'provider="relay"' not in generate_latest(metrics.registry)
