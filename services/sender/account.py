@@ -52,6 +52,7 @@ class Account:
     accepted: int = 0
     throttled: Throttled | None = None
     returns: bool = False
+    returns_for_all: bool = False
     closed_at: float = -math.inf
     last_error: dict[str, Any] | None = None
     _elsewhere: int = 0
@@ -125,9 +126,13 @@ class Account:
         self.view.blocked_until = max(self.view.blocked_until, now + pause)
         return pause
 
-    def come_back(self) -> None:
-        """Begin slowly, here and in the whole cluster: the provider may have come back cold."""
+    def come_back(self, *, for_all: bool = False) -> None:
+        """Begin slowly, here and in the whole cluster: the provider may have come back cold.
+
+        `for_all` says that nobody used it, as in a pause; else others may never have left it.
+        """
         self.returns = True
+        self.returns_for_all |= for_all
         self.stock.ramp(is_ramping=True)
 
     # Learning

@@ -167,7 +167,7 @@ class Courier:
         delivery.route = choice.steps
         if choice.code is RouteCode.PROBE:
             delivery.is_probe = True
-            account.breaker.begin_probe()
+            account.breaker.begin_probe(all_open=choice.all_open)
             account.refresh(time.monotonic())
             log.info("breaker_probed", provider=actor.name)
         account.reserve()

@@ -31,6 +31,8 @@ class Hearsay:
         self._totals: dict[str, tuple[float, float]] = {}
         self._closed_at: dict[str, float] = {}
         self._has_begun = False
+        #: Whether another sender uses the provider: then it is this one's path that was broken.
+        self.is_used_by_others = False
 
     def word(self, now: float, ahead: float) -> dict[str, Any]:
         """Return what to tell the others."""
@@ -50,6 +52,7 @@ class Hearsay:
         """Learn from the others' words; those of senders that know another account by this name say nothing of it."""
         told = sorted((one for one in others if self._concerns(one)), key=lambda one: one.at)
         living = [one for one in told if now + ahead - one.at / 1000 <= _GONE_SECONDS]
+        self.is_used_by_others = any(one.word["opening"] is None for one in living)
         for one in living:
             self._weigh(one, now, ahead)
             self._follow(one, now, ahead)

@@ -30,6 +30,9 @@ _OTHERS_PROBE_SECONDS: Final = 0.5
 #: A pause that Redis knows of and this sender does not yet: soon it will.
 _UNKNOWN_PAUSE_SECONDS: Final = 0.5
 
+#: A provider that answers so works, whatever it thinks of the message.
+_PROVES_WORK: Final = frozenset({Outcome.ACCEPTED, Outcome.PARTIAL, Outcome.REJECTED})
+
 log = get_logger()
 
 
@@ -53,7 +56,7 @@ class Commons(Protocol):
     async def may_probe(self, account: Account) -> bool:
         """Return whether this sender, and no other, may find out whether the provider is back."""
 
-    def probed(self, account: Account) -> None:
+    def probed(self, account: Account, *, failed: bool) -> None:
         """It has found out, or did not try."""
 
     def hurry(self, account: Account) -> None:
@@ -208,11 +211,11 @@ class ProviderActor:
         self.account.restore(token=token)
         self._outlet.changed()
 
-    def _end_probe(self, delivery: Delivery) -> None:
+    def _end_probe(self, delivery: Delivery, *, failed: bool = False) -> None:
         delivery.is_probe = False
         if delivery.has_right:
             delivery.has_right = False
-            self._commons.probed(self.account)
+            self._commons.probed(self.account, failed=failed)
 
     # In flight
 
@@ -348,7 +351,7 @@ class ProviderActor:
             route=delivery.route,
         )
         delivery.tried = (*delivery.tried, self.name)
-        self._end_probe(delivery)
+        self._end_probe(delivery, failed=outcome not in _PROVES_WORK)
         log.debug("attempt_finished", message_id=delivery.lease.id, provider=self.name, outcome=outcome)
         self._outlet.tried(delivery, attempt, verdict)
         self._outlet.changed()
@@ -401,7 +404,7 @@ class ProviderActor:
             return
         self._overdue[delivery] = now
         change = self.account.overdue(began, now, is_probe=delivery.is_probe)
-        self._end_probe(delivery)  # it has failed as a probe, whatever it comes to
+        self._end_probe(delivery, failed=True)  # it has failed as a probe, whatever it comes to
         if change is not None:
             self._tell(change, "attempts are overdue")
 

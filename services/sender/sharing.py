@@ -126,15 +126,15 @@ class Sharing:
             log.warning("chore_failed", chore="probe", error=str(error), kind=type(error).__name__)
             return False
 
-    def probed(self, account: Account) -> None:
+    def probed(self, account: Account, *, failed: bool) -> None:
         """Give the right to probe up."""
-        task = asyncio.create_task(self._give_up(account), name=f"probed {account.settings.name}")
+        task = asyncio.create_task(self._give_up(account, failed=failed), name=f"probed {account.settings.name}")
         self._farewells.add(task)
         task.add_done_callback(self._farewells.discard)
 
-    async def _give_up(self, account: Account) -> None:
+    async def _give_up(self, account: Account, *, failed: bool) -> None:
         try:
-            await self._queue.providers.probed(account.settings.name, self._sender)
+            await self._queue.providers.probed(account.settings.name, self._sender, failed=failed)
         except QueueError as error:
             # The right ends by itself soon.
             log.warning("chore_failed", chore="probe", error=str(error), kind=type(error).__name__)
@@ -151,9 +151,10 @@ class Sharing:
     async def _share(self, account: Account) -> None:
         if not self._is_ours(account):
             return  # what it learned at last would be believed of the account in its place
-        accepted, throttled, returns = account.accepted, account.throttled, account.returns
-        account.accepted, account.throttled, account.returns = 0, None, False
         hearsay = self._hearsay[account.settings.name]
+        accepted, throttled, returns = account.accepted, account.throttled, account.returns
+        ramps = returns and (account.returns_for_all or not hearsay.is_used_by_others)
+        account.accepted, account.throttled, account.returns = 0, None, False
         try:
             shared = await self._queue.providers.share(
                 account.settings.name,
@@ -162,7 +163,7 @@ class Sharing:
                 rate=account.settings.rate_per_second,
                 accepted=accepted,
                 throttled=throttled,
-                ramps=returns,
+                ramps=ramps,
             )
         except QueueError:
             account.accepted += accepted
@@ -172,6 +173,7 @@ class Sharing:
             raise
         now = time.monotonic()
         if not account.returns:
+            account.returns_for_all = False
             account.stock.ramp(is_ramping=shared.is_ramping)
         account.rate_now = shared.rate_now
         if account.throttled is None:  # else a 429 came meanwhile, of which Redis does not know yet
@@ -202,7 +204,7 @@ class Sharing:
         for account in self._accounts:
             if any(_concerns(pause, account) for pause in ended):
                 log.info("provider_resumed", provider=account.settings.name)
-                account.come_back()
+                account.come_back(for_all=True)
                 account.refresh(now)
         if ended:
             self._changed()

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from shared.policy.breaker import BETWEEN_FAILED_PROBES_SECONDS, BETWEEN_PROBES_SECONDS
 from shared.policy.quotas import Quota, calendar_span
 from shared.queue.calls import PATIENCE_SECONDS
 from shared.queue.core import Core
@@ -17,7 +18,8 @@ KEPT_MS: Final = 600_000
 
 #: The right to probe ends with the attempt; a sender that dies with it blocks others for so long.
 PROBE_MS: Final = 15_000
-PROBES_APART_MS: Final = 50
+PROBES_APART_MS: Final = round(1000 * BETWEEN_PROBES_SECONDS)
+FAILED_PROBES_APART_MS: Final = round(1000 * BETWEEN_FAILED_PROBES_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +165,11 @@ class ProviderStates:
         (granted,) = await self._run("probe", provider, {"sender": sender, "keep_ms": PROBE_MS})
         return granted is not None
 
-    async def probed(self, provider: str, sender: str) -> None:
-        """Give the right to probe up. Raises QueueError."""
-        await self._run("probe", provider, {"sender": sender, "apart_ms": PROBES_APART_MS})
+    async def probed(self, provider: str, sender: str, *, failed: bool = False) -> None:
+        """Give the right to probe up; after a probe that failed nobody has it for a while. Raises QueueError."""
+        await self._run(
+            "probe", provider, {"sender": sender, "apart_ms": FAILED_PROBES_APART_MS if failed else PROBES_APART_MS}
+        )
 
     async def _run(
         self, script: str, provider: str, arguments: dict[str, Any], seconds: float = PATIENCE_SECONDS

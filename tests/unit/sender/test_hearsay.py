@@ -183,3 +183,12 @@ def test_whoever_is_no_longer_told_of_is_forgotten(desk: Desk, other: Desk) -> N
     desk.hear(Desk(AHEAD_OF_OTHER).told(NOW), now=NOW)
 
     assert desk.health(NOW) == pytest.approx(2 / (2 + OTHERS_WEIGHT * 4))
+
+
+def test_a_provider_that_another_sender_uses_is_down_for_nobody_else(desk: Desk, other: Desk) -> None:
+    desk.hear(other.told(NOW), now=NOW)
+    used = desk.hearsay.is_used_by_others
+    other.end(Outcome.PROVIDER_DOWN, NOW, times=3)
+    desk.hear(other.told(NOW), now=NOW)
+
+    assert (used, desk.hearsay.is_used_by_others) == (True, False)

@@ -80,7 +80,7 @@ class Commons:
         self.probes += self.right
         return self.right
 
-    def probed(self, _account: Account) -> None:
+    def probed(self, _account: Account, *, failed: bool) -> None:  # noqa: ARG002 - a fake
         self.probes -= 1
 
     def hurry(self, _account: Account) -> None:
