@@ -279,6 +279,8 @@ class Courier:
             self._settle_for_later(delivery, Choice(None))
         else:
             waiting = _WAITING.get(status)
+            if status == "unprobed" and delivery.lease.envelope.pinned_to:
+                waiting = WaitingCode.NO_PROVIDER_AVAILABLE  # it asks for no other provider, and must not spin
             self._release(delivery, delay_ms=None if waiting is None else _UNKNOWN_WAIT_MS, waiting=waiting)
 
     def _settle_unsent(self, delivery: Delivery) -> None:

@@ -72,6 +72,7 @@ class Holdings:
             before.is_lost = True
             self.drop(before)
         self._by_id[delivery.lease.id] = delivery
+        self.emptied.clear()
         self._messages[delivery.lease.pool] += 1
         self._bytes[delivery.lease.pool] += delivery.lease.size_bytes
 

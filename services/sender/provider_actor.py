@@ -201,12 +201,12 @@ class ProviderActor:
 
     def _refuse(self, delivery: Delivery, status: str) -> None:
         self._batch.discard(delivery)
-        if delivery.is_probe:
-            self.account.breaker.abandon_probe(time.monotonic())
         self._free(delivery, token=True)
         self._outlet.unused(delivery, status)
 
     def _free(self, delivery: Delivery, *, token: bool) -> None:
+        if delivery.is_probe:
+            self.account.breaker.abandon_probe(time.monotonic())
         self._end_probe(delivery)
         self.account.restore(token=token)
         self._outlet.changed()
@@ -254,7 +254,12 @@ class ProviderActor:
         # to a request of one message puts no other in doubt.
         if self._channel.batch_limit == 1 or delivery.is_probe or delivery.attempts > 1:
             return False
-        return self._channel.may_join(self._parcel(delivery, begun))
+        try:
+            return self._channel.may_join(self._parcel(delivery, begun))
+        except Exception as defect:
+            # It flies alone, where a defect of its kind ends one attempt and strands no other message.
+            log.exception("task_crashed", task=f"{self.name}/{delivery.lease.id}", error=repr(defect))
+            return False
 
     def _groups(self, begun: Sequence[tuple[Delivery, Begun]]) -> Iterator[list[tuple[Delivery, Begun]]]:
         """Divide what goes together into requests that the provider takes."""
@@ -279,8 +284,10 @@ class ProviderActor:
 
     def _landed(self, flight: asyncio.Task[None]) -> None:
         deliveries, _ = self._flights.pop(flight)
-        if not flight.cancelled() and (defect := flight.exception()) is not None:
+        defect = None if flight.cancelled() else flight.exception()
+        if defect is not None:
             log.error("task_crashed", task=flight.get_name(), error=repr(defect), exc_info=defect)
+        if defect is not None or flight.cancelled():  # cancelled: before it took its first step
             for delivery in deliveries:
                 # Its lease runs out, and it is judged as what it is: begun, and its end unknown.
                 self._outlet.unused(delivery, "stale")
@@ -298,7 +305,12 @@ class ProviderActor:
             log.exception("task_crashed", task=f"{self.name}/{begun[0][0].lease.id}", error=repr(defect))
             verdicts = [Verdict(Outcome.AMBIGUOUS, f"a defect in the sender: {type(defect).__name__}")] * len(begun)
         for (delivery, start), verdict in zip(begun, verdicts, strict=True):
-            self._end(delivery, start, began, legible(verdict), is_providers=is_providers)
+            try:
+                self._end(delivery, start, began, legible(verdict), is_providers=is_providers)
+            except Exception as defect:
+                # The others of its request must not share its fate. Its lease runs out, and is judged ambiguous.
+                log.exception("task_crashed", task=f"{self.name}/{delivery.lease.id}", error=repr(defect))
+                self._outlet.unused(delivery, "stale")
 
     async def _exchange(self, begun: Sequence[tuple[Delivery, Begun]]) -> Sequence[Verdict]:
         parcels = [self._parcel(delivery, start) for delivery, start in begun]

@@ -111,10 +111,10 @@ class Sharing:
 
     async def _give_back(self, account: Account) -> None:
         while account.stock.returns:
-            units, drawn_at = account.stock.returns.pop()
+            units, drawn_at, limits = account.stock.returns.pop()
             self._returned += 1
             unused = Unused(units, drawn_at, self._sender, self._returned)
-            await self._queue.providers.give_back(account.settings.name, account.stock.limits, unused)
+            await self._queue.providers.give_back(account.settings.name, limits, unused)
 
     # Probes
 
@@ -155,6 +155,7 @@ class Sharing:
         accepted, throttled, returns = account.accepted, account.throttled, account.returns
         ramps = returns and (account.returns_for_all or not hearsay.is_used_by_others)
         account.accepted, account.throttled, account.returns = 0, None, False
+        blocked_before = account.view.blocked_until
         try:
             shared = await self._queue.providers.share(
                 account.settings.name,
@@ -176,7 +177,9 @@ class Sharing:
             account.returns_for_all = False
             account.stock.ramp(is_ramping=shared.is_ramping)
         account.rate_now = shared.rate_now
-        if account.throttled is None:  # else a 429 came meanwhile, of which Redis does not know yet
+        if (
+            account.view.blocked_until == blocked_before
+        ):  # else a 429 came meanwhile, of which this answer knows nothing
             until = shared.blocked_until
             account.block(-math.inf if until is None else now + (until - shared.now) / 1000)
         before = account.breaker.state, account.breaker.opening
@@ -198,11 +201,12 @@ class Sharing:
             log.warning("chore_failed", chore="pauses", error=str(error), kind=type(error).__name__)
             return
         ended = _ended(self.pauses, pauses)
+        idle = {pause.name for pause in self.pauses if pause.scale is Scale.POOL}
         self.pauses = pauses
         self._obey(pauses)
         now = time.monotonic()
         for account in self._accounts:
-            if any(_concerns(pause, account) for pause in ended):
+            if any(_concerns(pause, account, idle) for pause in ended):
                 log.info("provider_resumed", provider=account.settings.name)
                 account.come_back(for_all=True)
                 account.refresh(now)
@@ -224,11 +228,12 @@ def _ended(before: Iterable[Pause], now: Iterable[Pause]) -> list[Pause]:
     return [pause for pause in before if pause.what not in still]
 
 
-def _concerns(pause: Pause, account: Account) -> bool:
+def _concerns(pause: Pause, account: Account, idle: set[str]) -> bool:
+    """Whether nobody used a provider because of a pause; one that served another pool meanwhile is warm."""
     match pause.scale:
         case Scale.EVERYTHING:
             return True
         case Scale.POOL:
-            return pause.name in account.settings.pools
+            return pause.name in account.settings.pools and idle >= set(account.settings.pools)
         case Scale.PROVIDER:
             return pause.name == account.settings.name

@@ -39,8 +39,8 @@ class Stock:
         self._view = view
         self._critical_percent = critical_percent
         self._limit(limits_of(settings))
-        #: Tokens to be given back, with the instant of their draw.
-        self.returns: list[tuple[int, int]] = []
+        #: Tokens to be given back, with the instant of their draw and the limits they were drawn by.
+        self.returns: list[tuple[int, int, Limits]] = []
         self._is_ramping = False
         self._lots: list[tuple[int, int]] = []  # granted, and the instant of the draw
         self._until = self._next_urgent_at = -math.inf
@@ -96,7 +96,7 @@ class Stock:
     def take(self, drawn: Drawn, now: float, *, urgent: bool = False, by: Limits | None = None) -> None:
         """Put in what was drawn, and learn when there is more; what was drawn `by` former limits goes back."""
         if by is not None and by is not self.limits:
-            self.returns += [(drawn.granted, drawn.now)] if drawn.granted else []
+            self.returns += [(drawn.granted, drawn.now, by)] if drawn.granted else []
             return
         view = self._view
         self.used = drawn.used or self.used
@@ -106,9 +106,12 @@ class Stock:
         if view.tokens is None:
             return
         if drawn.granted:
+            if view.tokens <= 0:
+                # The oldest token decides: topped up again and again, it must not grow older than that.
+                self._lots.clear()
+                self._until = now + _STOCK_SECONDS
             self._lots.append((drawn.granted, drawn.now))
             view.tokens += drawn.granted
-            self._until = now + _STOCK_SECONDS
         view.next_token_at = now if drawn.granted else now + max(0, drawn.next_at - drawn.now) / 1000
         if urgent:
             self._next_urgent_at = view.next_token_at
@@ -127,7 +130,7 @@ class Stock:
         left = self._view.tokens or 0
         while left > 0 and self._lots:
             granted, drawn_at = self._lots.pop()
-            self.returns.append((min(left, granted), drawn_at))
+            self.returns.append((min(left, granted), drawn_at, self.limits))
             left -= granted
         self._lots.clear()
         if self._view.tokens is not None:

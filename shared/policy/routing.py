@@ -93,7 +93,7 @@ def choose(
     if code is RouteCode.BEST:
         code = _why(message, chosen, providers)
     steps = explain_route(message, providers, codes, chosen.name, code, now) if explain else ()
-    all_open = code is RouteCode.PROBE and _is_all_open(providers, codes, now)
+    all_open = code is RouteCode.PROBE and message.only is None and _is_all_open(providers, codes, now)
     return Choice(chosen.name, code, all_open=all_open, steps=steps)
 
 

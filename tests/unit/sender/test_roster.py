@@ -177,10 +177,11 @@ def test_a_block_and_a_breaker_outlive_other_settings() -> None:
 
 def test_tokens_of_other_limits_go_back() -> None:
     account = account_of(fake(rate_per_second=100))
+    limits = account.stock.limits
     account.stock.take(Drawn(8, 5_000, None, 5_000), NOW)
     account.change(fake(rate_per_second=200))
 
-    assert (account.view.tokens, account.stock.returns, account.rate_now) == (0, [(8, 5_000)], 200)
+    assert (account.view.tokens, account.stock.returns, account.rate_now) == (0, [(8, 5_000, limits)], 200)
 
 
 def test_tokens_stay_where_limits_do() -> None:
@@ -217,7 +218,7 @@ def test_what_was_drawn_by_limits_that_have_changed_since_goes_back() -> None:
     account.change(fake(rate_per_second=200))
     account.stock.take(Drawn(8, 5_000, None, 5_000), NOW, by=limits)
 
-    assert (account.view.tokens, account.stock.returns) == (0, [(8, 5_000)])
+    assert (account.view.tokens, account.stock.returns) == (0, [(8, 5_000, limits)])
 
 
 # What others say of it

@@ -100,7 +100,19 @@ def test_what_is_given_up_is_given_back_to_the_draw_it_came_from() -> None:
     stock.view.tokens = 7
     stock.empty()
 
-    assert stock.returns == [(4, 6_000), (3, 5_000)]
+    assert stock.returns == [(4, 6_000, stock.limits), (3, 5_000, stock.limits)]
+    assert stock.view.tokens == 0
+
+
+def test_a_stock_that_is_topped_up_grows_no_older_for_it() -> None:
+    """A unit of a quota is counted where it was drawn: used long after that, it would be counted too early."""
+    stock = stock_of(quotas=(DAILY,))
+    stock.take(drawn(5), NOW)
+    for step in range(1, 10):
+        stock.view.tokens = 4
+        stock.take(drawn(1), NOW + step / 10)
+    stock.expire(NOW + 1.01)
+
     assert stock.view.tokens == 0
 
 
