@@ -18,6 +18,7 @@ from shared.domain.message import Attempt
 from shared.domain.outcome import Outcome, Verdict
 from shared.policy.breaker import Change
 from shared.providers.interface import Parcel
+from shared.queue.core import gather_all
 from shared.queue.leases import Begin, Begun, Leases
 from shared.runtime.logs import get_logger
 from shared.runtime.metrics import Metrics
@@ -119,7 +120,9 @@ class ProviderActor:
                 self._aside(self._claim(delivery), delivery)
             else:
                 by_shard.setdefault(delivery.lease.shard, []).append(delivery)
-        await asyncio.gather(*(self._begin_in(shard, deliveries) for shard, deliveries in by_shard.items()))
+        # A defect in one shard's call is raised when the others have ended: what a crash leaves is given up,
+        # and must not fly all the same.
+        await gather_all(self._begin_in(shard, deliveries) for shard, deliveries in by_shard.items())
 
     def _aside(self, errand: Coroutine[None, None, None], delivery: Delivery) -> None:
         """Let one delivery wait for what it needs before its attempt begins; the others do not wait for it."""
@@ -205,11 +208,14 @@ class ProviderActor:
         self._outlet.unused(delivery, status)
 
     def _free(self, delivery: Delivery, *, token: bool) -> None:
+        self._stop_probing(delivery)
+        self.account.restore(token=token)
+        self._outlet.changed()
+
+    def _stop_probing(self, delivery: Delivery) -> None:
         if delivery.is_probe:
             self.account.breaker.abandon_probe(time.monotonic())
         self._end_probe(delivery)
-        self.account.restore(token=token)
-        self._outlet.changed()
 
     def _end_probe(self, delivery: Delivery, *, failed: bool = False) -> None:
         delivery.is_probe = False
@@ -287,8 +293,10 @@ class ProviderActor:
         defect = None if flight.cancelled() else flight.exception()
         if defect is not None:
             log.error("task_crashed", task=flight.get_name(), error=repr(defect), exc_info=defect)
-        if defect is not None or flight.cancelled():  # cancelled: before it took its first step
+        if defect is not None or flight.cancelled():
             for delivery in deliveries:
+                if flight.cancelled():  # before it took its first step
+                    self._free(delivery, token=False)
                 # Its lease runs out, and it is judged as what it is: begun, and its end unknown.
                 self._outlet.unused(delivery, "stale")
 
@@ -310,6 +318,7 @@ class ProviderActor:
             except Exception as defect:
                 # The others of its request must not share its fate. Its lease runs out, and is judged ambiguous.
                 log.exception("task_crashed", task=f"{self.name}/{delivery.lease.id}", error=repr(defect))
+                self._stop_probing(delivery)
                 self._outlet.unused(delivery, "stale")
 
     async def _exchange(self, begun: Sequence[tuple[Delivery, Begun]]) -> Sequence[Verdict]:

@@ -177,9 +177,8 @@ class Sharing:
             account.returns_for_all = False
             account.stock.ramp(is_ramping=shared.is_ramping)
         account.rate_now = shared.rate_now
-        if (
-            account.view.blocked_until == blocked_before
-        ):  # else a 429 came meanwhile, of which this answer knows nothing
+        if account.view.blocked_until == blocked_before:
+            # Else a 429 came meanwhile, of which this answer knows nothing.
             until = shared.blocked_until
             account.block(-math.inf if until is None else now + (until - shared.now) / 1000)
         before = account.breaker.state, account.breaker.opening

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -185,3 +186,17 @@ def test_a_pool_keeps_its_turn_when_its_providers_change(desk: Desk) -> None:
     desk.courier.employ([], ["default"])
 
     assert desk.courier.pools["default"].turn is turn
+
+
+@pytest.mark.parametrize(("pinned_to", "waits"), [("relay", True), ("", False)])
+def test_a_message_that_only_one_provider_may_carry_waits_while_another_sender_probes_it(
+    desk: Desk, pinned_to: str, waits: bool
+) -> None:
+    """Handed back at once it would come again at once."""
+    delivery = desk.take()
+    delivery.lease.envelope = replace(delivery.lease.envelope, pinned_to=pinned_to)
+    desk.courier.unused(delivery, "unprobed")
+    wish = desk.ending()
+
+    assert isinstance(wish, Release)
+    assert (wish.delay_ms is not None) is waits

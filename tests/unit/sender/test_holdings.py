@@ -98,3 +98,14 @@ def test_a_pool_that_was_taken_out_counts_on_nothing_more(holdings: Holdings) ->
     holdings.share_among(["default"])
 
     assert holdings.budget("default").critical == 100
+
+
+def test_what_is_taken_during_a_drain_must_be_handed_back_too(holdings: Holdings) -> None:
+    """An answer that was owed brings leases after everything else has ended."""
+    holdings.drain()
+    delivery = delivery_of()
+    holdings.take(delivery)
+    before = holdings.emptied.is_set()
+    holdings.drop(delivery)
+
+    assert (before, holdings.emptied.is_set()) == (False, True)

@@ -12,6 +12,7 @@ import pytest
 
 from services.sender.account import Account
 from services.sender.delivery import Delivery
+from services.sender.judgement import attempt_of
 from services.sender.provider_actor import ProviderActor
 from shared.domain.errors import ScriptDefect
 from shared.domain.message import Attempt
@@ -257,3 +258,47 @@ async def test_a_breaker_that_opens_is_told_the_others_at_once() -> None:
     await stage.play(delivery_of(10))
 
     assert stage.commons.hurries == 1
+
+
+# Defects
+
+
+class Odd(Channel):
+    """Cannot say whether one message may join, as a plug-in with a defect would."""
+
+    def may_join(self, parcel: Parcel) -> bool:
+        if parcel.envelope.subject == "odd":
+            raise ZeroDivisionError
+        return super().may_join(parcel)
+
+
+async def test_a_defect_in_one_message_of_a_batch_strands_no_other() -> None:
+    stage = Stage(Odd())
+
+    assert await stage.play(mail(10), mail(11, subject="odd"), mail(12)) == accepted(10, 11, 12)
+    assert sorted(stage.channel.requests) == [1, 2]
+
+
+async def test_an_outcome_that_cannot_be_judged_is_not_shared_by_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def judged(verdict: Verdict, **fields: Any) -> Attempt:
+        if verdict.provider_message_id == delivery_of(11).lease.id:
+            raise ZeroDivisionError
+        return attempt_of(verdict, **fields)
+
+    monkeypatch.setattr("services.sender.provider_actor.attempt_of", judged)
+
+    assert await Stage().play(*map(delivery_of, (10, 11, 12))) == [*accepted(10), "stale", *accepted(12)]
+
+
+async def test_a_probe_whose_outcome_cannot_be_judged_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def defect(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    stage = Stage()
+    stage.account.breaker.adopt(Opening(OpenReason.PROVIDER_DOWN, 0, 0, 0, 0), 0)
+    stage.account.breaker.begin_probe()
+    monkeypatch.setattr(Account, "observe", defect)
+
+    assert await stage.play(probe()) == ["stale"]
+    assert stage.account.breaker.state is BreakerState.OPEN
+    assert stage.commons.probes == 0

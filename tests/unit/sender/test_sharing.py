@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,9 +15,11 @@ import pytest
 from services.sender.account import Account
 from services.sender.sharing import Sharing
 from shared.domain.errors import Unavailable
+from shared.domain.outcome import Outcome, Verdict
+from shared.policy.opening import Opening, OpenReason
 from shared.providers.sandbox import SandboxOptions
 from shared.queue.pauses import Pause, Scale
-from shared.queue.provider_state import Drawn, Shared
+from shared.queue.provider_state import Drawn, Shared, Told
 from shared.settings.model import ProviderSettings
 from tests.services.sender.journal import Journal
 
@@ -23,13 +28,19 @@ class Redis:
     """What senders say of providers, as Redis hears it."""
 
     def __init__(self) -> None:
+        self.others: tuple[Told, ...] = ()
         self.heard: list[str] = []
         self.returned: list[tuple[str, int]] = []
         self.is_away = False
+        self.ramps: list[bool] = []
+        self.paused: list[Pause] = []
+        self.meanwhile: Callable[[], object] = lambda: None
 
-    async def share(self, provider: str, *, word: dict[str, Any], **_: object) -> Shared:
+    async def share(self, provider: str, *, word: dict[str, Any], ramps: bool, **_: object) -> Shared:
         self.heard.append(f"{provider} {word['account']}")
-        return Shared(None, None, is_ramping=False, now=0)
+        self.ramps.append(ramps)
+        self.meanwhile()
+        return Shared(None, None, is_ramping=False, now=0, others=self.others)
 
     async def give_back(self, provider: str, _limits: object, unused: Any) -> None:
         if self.is_away:
@@ -37,7 +48,7 @@ class Redis:
         self.returned.append((provider, unused.units))
 
     async def all(self) -> list[Pause]:
-        return []
+        return self.paused
 
 
 @pytest.fixture
@@ -123,3 +134,46 @@ async def test_tokens_that_cannot_be_given_back_hold_up_nobody(
     await sharing.part(account)
 
     assert journal.told("chore_failed", chore="give back")
+
+
+@pytest.mark.parametrize(("pools", "ramps"), [(("news",), True), (("news", "default"), False)])
+async def test_the_end_of_a_pools_pause_slows_no_provider_that_served_another_pool(
+    sharing: Sharing, redis: Redis, pools: tuple[str, ...], ramps: bool
+) -> None:
+    sharing.employ([account_of(pools=pools)])
+    redis.paused = [Pause(Scale.POOL, "news")]
+    await sharing.exchange()
+    redis.paused = []
+    await sharing.exchange()
+    await sharing.exchange()
+
+    assert any(redis.ramps) is ramps
+
+
+async def test_a_429_that_comes_while_the_others_are_asked_is_not_forgotten_over_their_answer(
+    sharing: Sharing, redis: Redis
+) -> None:
+    account = account_of()
+    sharing.employ([account])
+    redis.meanwhile = lambda: account.throttle(Verdict(Outcome.THROTTLED, retry_after_seconds=60), time.monotonic())
+    await sharing.exchange()
+
+    assert account.view.obstruction(time.monotonic()) == "throttled"
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+async def test_a_provider_ramps_up_only_where_no_other_sender_has_used_it(
+    sharing: Sharing, redis: Redis, is_used: bool
+) -> None:
+    """Else a sender that had lost only its own path would slow all of them."""
+    account = account_of()
+    sharing.employ([account])
+    ahead = -time.monotonic()  # of a clock of Redis that stands at 0
+    opening = Opening(OpenReason.PROVIDER_DOWN, 0.0, ahead, 0.0, 0.0)
+    word = {"totals": [0, 0], "evidence": [0, 0], "latency": None, "closed_at": None}
+    redis.others = (Told("other", 0, {**word, "opening": None if is_used else asdict(opening)}),)
+    await sharing.exchange()
+    account.come_back()
+    await sharing.exchange()
+
+    assert redis.ramps == [False, not is_used]
