@@ -15,8 +15,8 @@ ENV SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_R
 WORKDIR /build
 
 # A package comes only as a wheel, and only with a hash that stands in the lock; so does what builds our own.
-COPY requirements.lock ./
-RUN python -m pip download --quiet --only-binary :all: --require-hashes --dest wheels --requirement requirements.lock
+COPY requirements-image.lock ./
+RUN python -m pip download --quiet --only-binary :all: --require-hashes --dest wheels --requirement requirements-image.lock
 RUN python -m venv tools && tools/bin/python -m pip install --quiet --no-index --find-links wheels hatchling editables
 
 COPY LICENSE README.md pyproject.toml ./
@@ -27,7 +27,7 @@ RUN tools/bin/python -m pip wheel --quiet --no-build-isolation --no-deps --wheel
 
 # From those wheels alone, so at the locked versions, and without pip or what only builds.
 RUN python -m venv --without-pip /opt/reliable-email
-RUN python -m pip --python /opt/reliable-email/bin/python install --quiet --no-index --find-links wheels reliable-email
+RUN python -m pip --python /opt/reliable-email/bin/python install --quiet --no-index --find-links wheels 'reliable-email[tracing]'
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="reliable-email" \

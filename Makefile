@@ -7,10 +7,11 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 LOCK    := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
            --no-annotate --no-header --no-emit-index-url
 ARGS    ?=
+PROMETHEUS ?= http://127.0.0.1:9090
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check check-deploy format bench contract simulate mutate mutate-core docs manifests lock clean
+.PHONY: help run test check check-deploy format bench contract simulate mutate mutate-core docs dashboards pictures manifests lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,16 +54,23 @@ mutate-core: $(VENV)/.tools  ## the same for the pure core's Python
 docs: $(VENV)/.tools  ## write anew what the documentation takes from the code
 	$(BIN)/python -m tests.docs $(ARGS)
 
+dashboards: $(VENV)/.tools  ## write anew grafana/dashboards from grafana/source
+	$(BIN)/python -m grafana.source
+
+pictures: $(VENV)/.tools  ## draw the dashboards anew for docs/monitoring.md, from a live Prometheus (needs chromium)
+	$(BIN)/python -m grafana.pictures.draw $(PROMETHEUS) $(ARGS)
+
 manifests: $(VENV)/.tools  ## write anew what k8s takes from grafana/rules
 	$(BIN)/python -m tests.deploy.rules
 
 lock: $(VENV)/.tools  ## choose versions anew (ARGS=--upgrade: the newest) and write all lock files
 	$(LOCK) $(ARGS) pyproject.toml --group build --output-file requirements.lock
 	$(LOCK) $(ARGS) pyproject.toml --group build --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(LOCK) $(ARGS) pyproject.toml --extra tracing --group build --constraints requirements-dev.lock --output-file requirements-image.lock
 	$(LOCK) $(ARGS) --group deploy --constraints requirements-dev.lock --output-file requirements-deploy.lock
 
 clean:  ## remove what make and the tools made; never ./data
-	rm -rf $(VENV) clients/typescript/node_modules clients/typescript/build clients/typescript/dist dist mutants .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) clients/typescript/node_modules clients/typescript/build clients/typescript/dist grafana/pictures/node_modules grafana/pictures/dist dist mutants .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find reliable_email services shared tests clients -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A package comes only as a wheel, and only with a hash that stands in the lock; so does what builds our own.

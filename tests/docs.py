@@ -34,7 +34,7 @@ _NOTE: Final = "<!-- Written by `make docs`; what stands here is changed in the 
 
 
 def metrics_page() -> str:
-    """Return every metric: its name, type, labels, meaning, and the processes that show it."""
+    """Return every metric: its name, type, labels, meaning, and the processes that show it; then what bounds labels."""
     rows = [
         (f"`{metric.name}`", metric.type, _codes(metric.labels), ", ".join(metric.roles), metric.meaning)
         for metric in metrics.describe()
@@ -47,6 +47,13 @@ def metrics_page() -> str:
         *_table(("name", "type", "labels", "shown by", "meaning"), rows),
         "",
         "Beside them stand the usual metrics of the interpreter and the process (`process_…`, `python_…`).",
+        "",
+        "## Labels",
+        "",
+        "How many values a label may have, and with them how many series there are, follows from the configuration and",
+        "the code alone, never from what clients send.",
+        "",
+        *_table(("label", "its values"), [(f"`{label}`", bound) for label, bound in metrics.LABELS.items()]),
     )
 
 

@@ -71,15 +71,23 @@ def _settings(config: str | None, secrets_of: Collection[str]) -> Settings:
 
 
 def _run(role: str, service: Service, settings: Settings, grace_seconds: float, secrets_of: Collection[str]) -> None:
-    from shared.runtime import process, run_file  # noqa: PLC0415 - not for `--help`
+    from shared.runtime import process, run_file, tracing  # noqa: PLC0415 - not for `--help`
 
     if run_file.run_file() is not None:
         _end_with_up()
     # A file that was found in a usual place and has gone since must be missed, not replaced by the defaults.
     load_anew = partial(load, settings.source, os.environ, secrets_of=secrets_of)
+
+    async def traced(lifetime: Lifetime) -> None:
+        tracing.configure(role, settings.tracing)
+        try:
+            await service(settings, lifetime, load_anew)
+        finally:
+            await tracing.close()
+
     code = process.run(
         role,
-        lambda lifetime: service(settings, lifetime, load_anew),
+        traced,
         grace_seconds=grace_seconds,
         log_level=settings.logging.level,
         log_format=settings.logging.format,

@@ -13,8 +13,12 @@ from aiohttp import web
 from services.frontend.commit import ANSWER_SECONDS
 from services.frontend.problems import Problem, problem
 from shared.domain.errors import AnswerLost, QueueError, ReliableEmailError, ScriptDefect
+from shared.runtime.tracing import Span
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+#: The request as a step of a trace, and the `traceparent` that its client sent, "" for none.
+SPAN: Final = web.RequestKey("span", Span)
+TRACE: Final = web.RequestKey("trace", str)
 
 _JSON: Final = {"Content-Type": "application/json"}
 #: What a client is told of a submission that the store did not take.

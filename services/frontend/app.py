@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from reliable_email import __version__
 from services.frontend.auth import Door
 from services.frontend.commit import Commit
 from services.frontend.edge import Edge
@@ -20,7 +21,7 @@ from shared.runtime.ops import Ops
 from shared.runtime.process import Lifetime
 from shared.runtime.reloading import Load, obey_hangups
 from shared.runtime.tasks import TaskScope, periodically
-from shared.settings.model import Settings
+from shared.settings.model import Settings, config_revision
 
 
 async def run(settings: Settings, lifetime: Lifetime, load: Load | None = None) -> None:
@@ -30,7 +31,8 @@ async def run(settings: Settings, lifetime: Lifetime, load: Load | None = None) 
     where the settings of Redis could lose an accepted message, ConfigurationError where the
     port cannot be had.
     """
-    metrics = Metrics(FRONTEND)
+    metrics = Metrics(FRONTEND, __version__)
+    metrics.show_revision(config_revision(settings))
     ops = Ops(FRONTEND, settings.ops.host, settings.ops.port, metrics, lifetime.draining)
     await ops.start()
     queue = joining.connect(settings, FRONTEND, metrics)
@@ -39,12 +41,13 @@ async def run(settings: Settings, lifetime: Lifetime, load: Load | None = None) 
     census = Census(queue, settings.providers)
     means = Means(settings, queue, metrics, commit, guard, census, Schemas.of(rules_of(settings)), wall_ms=_wall_ms)
     door = Door(settings.frontend.keys, time.monotonic)
-    edge = Edge(door, guard, lifetime.draining)
+    edge = Edge(door, guard, metrics, lifetime.draining)
     api = Api(settings.frontend, edge, [*ops.probes(), *routes(means)])
 
     def take_over(changed: Settings) -> None:
         door.know(changed.frontend.keys)
         means.take_over(changed)
+        metrics.show_revision(config_revision(changed))
 
     try:
         await api.open()

@@ -57,6 +57,7 @@ class Commit:
         self._metrics = metrics
         self._waiting: list[_Waiting] = []
         self._flights: set[asyncio.Task[None]] = set()
+        metrics.submissions_waiting.set_function(lambda: len(self._waiting))
 
     async def submit(self, submission: Submission) -> Committed:
         """Store one message; the answer is there when it is on disk, or cannot be."""

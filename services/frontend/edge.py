@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
+from prometheus_client import Counter
 
-from services.frontend.answers import REQUEST_ID, Declined, problem_answer, problem_of, unavailable
+from services.frontend.answers import REQUEST_ID, SPAN, TRACE, Declined, problem_answer, problem_of, unavailable
 from services.frontend.auth import Door
 from services.frontend.bodies import Room
 from services.frontend.guard import Guard
@@ -19,7 +20,11 @@ from services.frontend.problem_types import PROBLEM_TYPES
 from services.frontend.problems import Problem, problem, refused_query
 from services.frontend.query import refuse_parameters
 from shared.domain.errors import QueueError, ScriptDefect
+from shared.domain.trace import continued
+from shared.runtime import tracing
 from shared.runtime.logs import get_logger
+from shared.runtime.metrics import Metrics
+from shared.runtime.tracing import SILENT, Kind, Span
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -29,6 +34,8 @@ _OPEN: Final = frozenset({"docs", "openapi.json", "problems"})
 #: The one path that takes parameters, when it is read.
 _LIST: Final = "/v1/messages"
 _READS: Final = frozenset({"GET", "HEAD"})
+#: From this status on an answer says that we, not the client, are at fault.
+_FAILED: Final = 500
 
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 #: Together they tell the requests of all frontends apart, which a log of many processes needs.
@@ -41,9 +48,12 @@ log = get_logger()
 class Edge:
     """The one layer around all routes."""
 
-    def __init__(self, door: Door, guard: Guard, draining: asyncio.Event) -> None:
+    def __init__(self, door: Door, guard: Guard, metrics: Metrics, draining: asyncio.Event) -> None:
         self._door = door
         self._guard = guard
+        self._requests = metrics.http_requests
+        #: Those of routes, at hand: the names of route and status are made once.
+        self._counters: dict[tuple[web.AbstractRoute, int], Counter] = {}
         self._draining = draining
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -51,11 +61,13 @@ class Edge:
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer a request, and keep count of those that are not answered yet."""
+        """Answer a request, count the answer, and keep count of those that are not answered yet."""
         self._in_flight += 1
         try:
             with self._room.shared_by(request):
-                return await self._answer(request, handler)
+                response = await self._answer(request, handler)
+            self._count(request.match_info.route, response.status)
+            return response
         finally:
             self._in_flight -= 1
             if not self._in_flight:
@@ -67,9 +79,25 @@ class Edge:
             self._idle.clear()
             await self._idle.wait()
 
+    def _count(self, route: web.AbstractRoute, status: int) -> None:
+        counter = self._counters.get((route, status))
+        if counter is None:
+            if route.resource is None:
+                self.count_other(status)
+                return
+            counter = self._requests[f"{route.method} {route.resource.canonical}", str(status)]
+            self._counters[route, status] = counter
+        counter.inc()
+
+    def count_other(self, status: int) -> None:
+        """Count an answer to what belongs to no route."""
+        self._requests["other", str(status)].inc()
+
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Return what its route makes of a request, or a problem, never neither."""
         request[REQUEST_ID] = request_id = id_of(request)
+        request[TRACE] = trace = _trace_of(request)
+        request[SPAN] = span = _step_of(request, trace)
         response: web.StreamResponse
         try:
             self._admit(request)
@@ -92,6 +120,9 @@ class Edge:
             response.force_close()
         response.headers["X-Request-Id"] = request_id
         response.headers["Cache-Control"] = "no-store"
+        if span is not SILENT:
+            span.tell(http__response__status_code=response.status)
+            span.end("the service failed" if response.status >= _FAILED else "")
         return response
 
     def _admit(self, request: web.Request) -> None:
@@ -118,6 +149,27 @@ def id_of(request: web.BaseRequest) -> str:
     if given is not None and _SANE_ID.fullmatch(given):
         return given
     return f"req_{_PROCESS}{next(_numbers):06x}"
+
+
+def _trace_of(request: web.Request) -> str:
+    """Return where a client's trace stands, "" where it has none. Two of them are none (W3C Trace Context, 3.2.1)."""
+    given = request.headers.getall("traceparent", ())
+    return (continued(given[0]) or "") if len(given) == 1 else ""
+
+
+def _step_of(request: web.Request, trace: str) -> Span:
+    if not tracing.is_on() or request.path in PROBES:
+        return SILENT
+    resource = request.match_info.route.resource
+    path = resource.canonical if resource is not None else "other"
+    return tracing.start(
+        f"{request.method} {path}",
+        Kind.SERVER,
+        trace or None,
+        http__request__method=request.method,
+        http__route=path,
+        reliable_email__request_id=request[REQUEST_ID],
+    )
 
 
 def _of_router(unrouted: web.HTTPException) -> Problem:

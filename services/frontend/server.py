@@ -85,6 +85,8 @@ class _Protocol(web.RequestHandler):
         answer.headers["X-Request-Id"] = request_id
         answer.headers["Cache-Control"] = "no-store"
         answer.force_close()
+        if isinstance(self._manager, _Server):
+            self._manager.edge.count_other(answer.status)
         return answer
 
 
@@ -97,6 +99,10 @@ class _Unrouted(web.Response):
 
 
 class _Server(web.Server):
+    def __init__(self, usual: web.Server, edge: Edge) -> None:
+        super().__init__(usual.request_handler, request_factory=usual.request_factory, **_OPTIONS)
+        self.edge = edge
+
     @property
     def is_full(self) -> bool:
         return len(self._connections) >= _CONNECTIONS
@@ -107,10 +113,13 @@ class _Server(web.Server):
 
 
 class _Runner(web.AppRunner):
+    def __init__(self, app: web.Application, edge: Edge, shutdown_timeout: float) -> None:
+        super().__init__(app, shutdown_timeout=shutdown_timeout)
+        self._edge = edge
+
     async def _make_server(self) -> web.Server:
         # An application's own server cannot be told which protocol to speak.
-        server = await super()._make_server()
-        return _Server(server.request_handler, request_factory=server.request_factory, **_OPTIONS)
+        return _Server(await super()._make_server(), self._edge)
 
 
 class Api:
@@ -126,7 +135,7 @@ class Api:
         for route in routes:
             options = {**route.kwargs, "expect_handler": _expect_nothing}
             web.RouteDef(route.method, route.path, route.handler, options).register(app.router)
-        self._runner = _Runner(app, shutdown_timeout=settings.grace_seconds)
+        self._runner = _Runner(app, edge, shutdown_timeout=settings.grace_seconds)
 
     async def open(self) -> None:
         """Listen; afterwards `port` is the port in use. Raises ConfigurationError."""

@@ -6,12 +6,14 @@ import asyncio
 import time
 from typing import Final
 
+from reliable_email import __version__
 from services.scheduler import chores, gauges
 from services.scheduler.chores import Chore, Means
 from services.scheduler.contact import Contact
 from services.scheduler.wakeup import next_look
 from shared.domain.errors import QueueError, ScriptDefect
 from shared.queue.bells import listen
+from shared.queue.condition import conditions
 from shared.queue.keys import slot
 from shared.runtime import joining, run_file
 from shared.runtime.logs import get_logger
@@ -21,7 +23,7 @@ from shared.runtime.process import Lifetime
 from shared.runtime.reloading import Load, obey_hangups
 from shared.runtime.tasks import TaskScope, periodically
 from shared.runtime.wake import Bell
-from shared.settings.model import Settings
+from shared.settings.model import Settings, config_revision
 
 #: Done at every look, in this order: what is due, then what is over.
 _AT_EVERY_LOOK: Final[tuple[Chore, ...]] = (chores.expire, chores.promote)
@@ -32,6 +34,7 @@ _NOW_AND_THEN: Final[tuple[tuple[Chore, float], ...]] = (
     (chores.trim, 10.0),
 )
 _GAUGES_SECONDS: Final = 2.0
+_REDIS_SECONDS: Final = 5.0
 #: After a failed look; the error is in the log, and Redis needs no more of the same.
 _PAUSE_SECONDS: Final = 0.5
 
@@ -51,6 +54,7 @@ class Scheduler:
         scope.keep("bells", listen(queue.core, "due", self.hear))
         scope.keep("beat", joining.beat(queue, SCHEDULER, joining.process_name(), dict))
         scope.keep("gauges", periodically("gauges", self.show_gauges, _GAUGES_SECONDS))
+        scope.keep("redis", periodically("redis", self.show_redis, _REDIS_SECONDS))
         for shard in range(queue.core.shards):
             scope.keep(f"shard {shard}", self.watch(shard))
 
@@ -95,15 +99,25 @@ class Scheduler:
     def take_over(self, settings: Settings) -> None:
         """Do every chore by another configuration from now on."""
         self._means.settings = settings
+        self._means.metrics.show_revision(config_revision(settings))
 
     async def show_gauges(self) -> None:
-        """Publish the queue's depths and ages."""
-        gauges.show(self._means.metrics, await self._means.queue.views.depths())
+        """Publish the queue's depths and ages, and which processes are there."""
+        metrics, queue = self._means.metrics, self._means.queue
+        gauges.show(metrics, await queue.views.depths())
+        gauges.show_processes(metrics, await queue.processes.census())
+
+    async def show_redis(self) -> None:
+        """Publish how each primary is."""
+        found = await conditions(self._means.queue.core)
+        gauges.show_redis(self._means.metrics, found, is_trusted=self._means.settings.durability.mode == "trusted")
 
 
 async def run(settings: Settings, lifetime: Lifetime, load: Load | None = None) -> None:
     """Run a scheduler until its lifetime drains."""
-    metrics = Metrics(SCHEDULER)
+    metrics = Metrics(SCHEDULER, __version__)
+    metrics.show_revision(config_revision(settings))
+    metrics.redis_replicas_wanted.set(settings.durability.replicas)
     ops = Ops(SCHEDULER, settings.ops.host, settings.ops.port, metrics, lifetime.draining)
     await ops.start()
     queue = joining.connect(settings, SCHEDULER, metrics)

@@ -9,8 +9,10 @@ from typing import Final
 from services.scheduler.contact import Contact
 from shared.domain.states import FINAL, State
 from shared.queue import Queue
+from shared.runtime import tracing
 from shared.runtime.logs import get_logger
 from shared.runtime.metrics import Metrics
+from shared.runtime.tracing import Kind
 from shared.settings.model import Settings
 
 _DAY_MS: Final = 86_400_000
@@ -36,9 +38,12 @@ Chore = Callable[[Means, int], Awaitable[float | None]]
 async def promote(means: Means, shard: int) -> float | None:
     """Make ready what is due, and return when the next is."""
     promoted = await means.queue.chores.promote(shard)
-    for state, late_ms in promoted.messages:
-        means.metrics.promoted["retry" if state is State.RETRYING else "scheduled"].inc()
-        means.metrics.promotion_lateness_seconds.observe(max(0, late_ms) / 1000)
+    for due in promoted.messages:
+        means.metrics.promoted["retry" if due.state_before is State.RETRYING else "scheduled"].inc()
+        late_seconds = max(0, due.late_ms) / 1000
+        means.metrics.promotion_lateness_seconds.observe(late_seconds)
+        if tracing.is_on() and due.trace:
+            _trace("promote", due.id, due.trace, late_seconds)
     if promoted.messages:
         log.info("messages_promoted", shard=shard, count=len(promoted.messages))
     if promoted.next_due_at is None:
@@ -71,7 +76,11 @@ async def reap(means: Means, shard: int) -> float | None:
         means.metrics.leases_reclaimed["true" if lease.had_begun else "false"].inc()
         if lease.state in FINAL:
             means.metrics.messages_finished[lease.state].inc()
-        log.warning("lease_reclaimed", message_id=lease.id, begun=lease.had_begun, state=lease.state)
+        log.warning(
+            "lease_reclaimed", message_id=lease.id, tenant=lease.tenant, begun=lease.had_begun, state=lease.state
+        )
+        if tracing.is_on() and lease.trace:
+            _trace("take back", lease.id, lease.trace, fault="its sender was lost" if lease.had_begun else "")
     return 0.0 if reaped else None
 
 
@@ -93,3 +102,9 @@ async def trim(means: Means, shard: int) -> float | None:
     if trimmed:
         log.info("messages_trimmed", shard=shard, count=trimmed)
     return 0.0 if trimmed else None
+
+
+def _trace(step: str, message_id: str, parent: str, seconds: float = 0.0, fault: str = "") -> None:
+    """Show a step that took so long and ends now in the trace of its message."""
+    span = tracing.start(step, Kind.INTERNAL, parent, seconds_ago=seconds, messaging__message__id=message_id)
+    span.end(fault)

@@ -1,11 +1,18 @@
-"""What the scheduler shows of the queue as a whole."""
+"""What the scheduler shows of the queue as a whole, of the processes that work on it, and of Redis."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from prometheus_client import Gauge
+
 from shared.domain.message import Priority
 from shared.domain.states import DEAD, LIVE
+from shared.queue.condition import Condition
+from shared.queue.processes import Process
 from shared.queue.views import Depths
-from shared.runtime.metrics import Metrics
+from shared.runtime.metrics import ROLES, Family, Metrics
 
 
 def show(metrics: Metrics, depths: Depths) -> None:
@@ -17,3 +24,49 @@ def show(metrics: Metrics, depths: Depths) -> None:
         waits_since = min((flow.oldest_ready_at for flow in flows if flow.oldest_ready_at is not None), default=None)
         age = 0.0 if waits_since is None else max(0, depths.as_of - waits_since) / 1000
         metrics.oldest_ready_age_seconds[priority].set(age)
+    for shard, live in enumerate(depths.live):
+        metrics.shard_depth[str(shard)].set(live)
+
+
+def show_processes(metrics: Metrics, processes: Iterable[Process]) -> None:
+    """Set how many processes of each role are there, 0 where there is none."""
+    found = Counter(process.role for process in processes)
+    for role in ROLES:
+        metrics.processes[role].set(found[role])
+
+
+def show_redis(metrics: Metrics, conditions: Sequence[Condition], *, is_trusted: bool) -> None:
+    """Set what each primary was just found to be; what is not known, or no primary any more, is not shown.
+
+    `is_trusted` says that Redis is believed to keep what it acknowledges by other means than its file: then a file
+    that is off is no fault.
+    """
+    for one in conditions:
+        metrics.redis_up[one.server].set(one.is_up)
+        _show(metrics.redis_aof_ok, one.server, _is_aof_ok(one, is_trusted=is_trusted))
+        _show(metrics.redis_replicas, one.server, one.replicas)
+        _show(metrics.redis_memory_used_bytes, one.server, one.memory_used_bytes)
+        _show(metrics.redis_memory_limit_bytes, one.server, one.memory_limit_bytes)
+    present = {one.server for one in conditions}
+    for family in (
+        metrics.redis_up,
+        metrics.redis_aof_ok,
+        metrics.redis_replicas,
+        metrics.redis_memory_used_bytes,
+        metrics.redis_memory_limit_bytes,
+    ):
+        for server in family.keys() - present:
+            family.forget(server)
+
+
+def _is_aof_ok(one: Condition, *, is_trusted: bool) -> bool | None:
+    if not one.is_aof_on:
+        return None if is_trusted else one.is_aof_on
+    return one.is_aof_written
+
+
+def _show(family: Family[Gauge], server: str, value: float | None) -> None:
+    if value is None:
+        family.forget(server)
+    else:
+        family[server].set(value)

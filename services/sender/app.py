@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Any, Final
 
+from reliable_email import __version__
 from services.sender import lease_keeper, telling
 from services.sender.account import Account
 from services.sender.dispatcher import Dispatcher
@@ -46,6 +47,8 @@ class Sender:
         self._leaving: list[ProviderActor] = []
         self._scope: TaskScope | None = None
         self.dispatcher = Dispatcher(queue, settings, metrics)
+        metrics.leases_held.set_function(lambda: len(self.dispatcher.holdings))
+        metrics.show_revision(self._revision)
         self.sharing = Sharing(queue, self.dispatcher.courier.changed)
         self.roster = Roster().successor(settings.providers, self._account, self._actor)
         self.sharing.employ(self.roster.accounts)
@@ -60,6 +63,7 @@ class Sender:
         outlet = self.dispatcher.courier
         actor = ProviderActor(account, channel, self._queue.leases, outlet, self.sharing, self._metrics, size)
         actor.on_begin = self._began
+        telling.introduce(self._metrics, provider.name)
         return actor
 
     def start(self, scope: TaskScope) -> None:
@@ -90,6 +94,7 @@ class Sender:
             raise RuntimeError("a sender that was not started has nothing to change")
         roster, before = self.roster.successor(settings.providers, self._account, self._actor), self.roster
         self._settings, self._revision, self.roster = settings, config_revision(settings), roster
+        self._metrics.show_revision(self._revision)
         for account, provider in zip(roster.accounts, settings.providers, strict=True):
             account.change(provider)
         joining.bound_retries(self._queue.leases, settings.retry)
@@ -182,7 +187,7 @@ class Sender:
 
 async def run(settings: Settings, lifetime: Lifetime, load: Load | None = None) -> None:
     """Run a sender until its lifetime drains."""
-    metrics = Metrics(SENDER)
+    metrics = Metrics(SENDER, __version__)
     ops = Ops(SENDER, settings.ops.host, settings.ops.port, metrics, lifetime.draining)
     await ops.start()
     queue = joining.connect(settings, SENDER, metrics)

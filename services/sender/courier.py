@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from services.sender import steps
 from services.sender.account import Account
 from services.sender.delivery import Delivery, short_hash
 from services.sender.holdings import Holdings
@@ -165,6 +166,7 @@ class Courier:
         actor = self._actors[choice.provider or ""]
         account = actor.account
         delivery.route = choice.steps
+        steps.begin(delivery)
         if choice.code is RouteCode.PROBE:
             delivery.is_probe = True
             account.breaker.begin_probe(all_open=choice.all_open)
@@ -194,7 +196,7 @@ class Courier:
 
     def _measure(self, delivery: Delivery, attempt: Attempt) -> None:
         seconds = (attempt.started_at + attempt.duration_ms - delivery.lease.waits_since) / 1000
-        self._metrics.end_to_end_seconds[delivery.lease.priority].observe(max(0.0, seconds))
+        self._metrics.end_to_end_seconds[delivery.lease.priority].observe(max(0.0, seconds), delivery.span.exemplar)
 
     def _settle(self, delivery: Delivery, attempt: Attempt, judgement: Judgement) -> None:
         settlement = Settlement(
@@ -237,6 +239,8 @@ class Courier:
         log.debug(
             "message_failed_over",
             message_id=delivery.lease.id,
+            tenant=delivery.lease.tenant,
+            attempt=attempt.number,
             provider=attempt.provider,
             to=choice.provider,
             outcome=attempt.outcome,
@@ -322,11 +326,13 @@ class Courier:
             delivery.may_have_begun = False
             self.unused(delivery, "late")
             return
-        log.debug("message_settled", message_id=delivery.lease.id, state=settled.state)
+        log.debug("message_settled", message_id=delivery.lease.id, tenant=delivery.lease.tenant, state=settled.state)
+        steps.tell_state(delivery, settled.state)
         self.forget(delivery)
 
     def forget(self, delivery: Delivery) -> None:
         """Hold a delivery no longer."""
+        steps.end(delivery)
         self._holdings.drop(delivery)
         if self._struck is delivery:
             self._struck = None

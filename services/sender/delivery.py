@@ -11,6 +11,7 @@ from shared.policy.abilities import Inside
 from shared.policy.views import MessageView
 from shared.providers.interface import Parcel
 from shared.queue.leases import Decided, Lease
+from shared.runtime.tracing import SILENT, Span
 
 _NOT_LOOKED: Final = Inside()
 
@@ -25,6 +26,7 @@ class Delivery:
     `is_probe` says that its attempt finds out whether a provider is back, `has_right` that the cluster
     lets this sender do so. `counts_round` says whether some attempt ended so that the lease counts as a round,
     `may_have_begun` that a begin at the provider `asked_of` was asked for and its answer never came.
+    `span` and `attempt_span` are its steps in the message's trace.
     """
 
     lease: Lease
@@ -44,6 +46,8 @@ class Delivery:
     envelope: Envelope | None = field(default=None, repr=False)
     is_probe: bool = False
     has_right: bool = False
+    span: Span = SILENT
+    attempt_span: Span = SILENT
     parcel: Parcel | None = field(default=None, repr=False)
     _inside: tuple[tuple[int, ...], Inside] | None = field(default=None, repr=False)
 

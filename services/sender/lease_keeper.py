@@ -47,4 +47,4 @@ async def _renew_some(leases: Leases, shard: int, deliveries: list[Delivery]) ->
             delivery.until = asked_at + leases.lease_ms / 1000
         else:
             delivery.is_lost = True
-            log.warning("lease_lost", message_id=delivery.lease.id)
+            log.warning("lease_lost", message_id=delivery.lease.id, tenant=delivery.lease.tenant)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
+from services.sender import steps
 from services.sender.account import Account
 from services.sender.delivery import Delivery
 from services.sender.judgement import attempt_of, legible
@@ -20,6 +21,7 @@ from shared.policy.breaker import Change
 from shared.providers.interface import Parcel
 from shared.queue.core import gather_all
 from shared.queue.leases import Begin, Begun, Leases
+from shared.runtime import tracing
 from shared.runtime.logs import get_logger
 from shared.runtime.metrics import Metrics
 
@@ -176,7 +178,8 @@ class ProviderActor:
     def _refuse_begin(self, delivery: Delivery, status: str) -> None:
         if status == "stale":
             self._metrics.stale_writes["begin"].inc()
-            log.warning("stale_write_refused", script="begin", message_id=delivery.lease.id)
+            lease = delivery.lease
+            log.warning("stale_write_refused", script="begin", message_id=lease.id, tenant=lease.tenant)
         elif status == "paused":
             view = self.account.view
             view.paused_until = max(view.paused_until, time.monotonic() + _UNKNOWN_PAUSE_SECONDS)
@@ -252,7 +255,9 @@ class ProviderActor:
         if delivery.lease.is_doubtful:
             self._metrics.possible_duplicates.inc()
         self.on_begin(self.name)
-        log.debug("attempt_begun", message_id=delivery.lease.id, provider=self.name, attempt=delivery.attempts)
+        steps.begin_attempt(delivery, self.name)
+        lease, number = delivery.lease, delivery.attempts
+        log.debug("attempt_begun", message_id=lease.id, tenant=lease.tenant, provider=self.name, attempt=number)
         return True
 
     def _may_join(self, delivery: Delivery, begun: Begun) -> bool:
@@ -303,7 +308,8 @@ class ProviderActor:
     async def _deliver(self, begun: Sequence[tuple[Delivery, Begun]], began: float) -> None:
         is_providers = False
         try:
-            verdicts = await self._exchange(begun)
+            with tracing.inside(begun[0][0].attempt_span):
+                verdicts = await self._exchange(begun)
             is_providers = True
         except asyncio.CancelledError:
             # The grace period is over: whether the provider has it is unknown, and is written down so.
@@ -355,7 +361,7 @@ class ProviderActor:
         now = time.monotonic()
         outcome = verdict.outcome
         self._metrics.attempts[self.name, outcome].inc()
-        self._metrics.attempt_seconds[self.name].observe(now - began)
+        self._metrics.attempt_seconds[self.name].observe(now - began, delivery.attempt_span.exemplar)
         overdue_at = self._overdue.pop(delivery, None)
         if is_providers:
             self._learn(delivery, begun, began, verdict, overdue_at)
@@ -373,7 +379,15 @@ class ProviderActor:
         )
         delivery.tried = (*delivery.tried, self.name)
         self._end_probe(delivery, failed=outcome not in _PROVES_WORK)
-        log.debug("attempt_finished", message_id=delivery.lease.id, provider=self.name, outcome=outcome)
+        steps.end_attempt(delivery, attempt)
+        log.debug(
+            "attempt_finished",
+            message_id=delivery.lease.id,
+            tenant=delivery.lease.tenant,
+            provider=self.name,
+            attempt=attempt.number,
+            outcome=outcome,
+        )
         self._outlet.tried(delivery, attempt, verdict)
         self._outlet.changed()
 
@@ -405,6 +419,9 @@ class ProviderActor:
             log.info("breaker_closed", provider=self.name)
         elif change is Change.OPENED:
             log.warning("breaker_opened", provider=self.name, detail=detail)
+            opening = self.account.breaker.opening
+            if opening is not None:
+                self._metrics.breaker_openings[self.name, opening.reason].inc()
 
     def look_at_flights(self, now: float) -> None:
         """Notice attempts that are overdue: a provider that hangs is left before its time-outs end."""

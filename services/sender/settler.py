@@ -126,7 +126,10 @@ class Settler:
     def _report(self, script: str, delivery: Delivery, answer: Settled) -> None:
         if answer.status in {"stale", "gone"}:
             self._metrics.stale_writes[script].inc()
-            log.warning("stale_write_refused", script=script, message_id=delivery.lease.id, state=answer.state)
+            lease = delivery.lease
+            log.warning(
+                "stale_write_refused", script=script, message_id=lease.id, tenant=lease.tenant, state=answer.state
+            )
         elif answer.state in FINAL:
             self._metrics.messages_finished[answer.state].inc()
 
@@ -147,7 +150,14 @@ def _tell_ending(delivery: Delivery, wish: Settlement | Release, answer: Settled
         provider = wish.attempt.provider
         ended_at = wish.attempt.started_at + wish.attempt.duration_ms
         seconds = max(0, ended_at - delivery.lease.waits_since) / 1000
-    log.info("message_finished", message_id=delivery.lease.id, state=answer.state, provider=provider, seconds=seconds)
+    log.info(
+        "message_finished",
+        message_id=delivery.lease.id,
+        tenant=delivery.lease.tenant,
+        state=answer.state,
+        provider=provider,
+        seconds=seconds,
+    )
 
 
 def _urgency(item: Ending) -> int:

@@ -6,12 +6,17 @@ import math
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from prometheus_client import Gauge
+
 from services.sender.account import Account
+from shared.domain.outcome import Outcome
 from shared.policy.breaker import BreakerState
+from shared.policy.opening import OpenReason
 from shared.policy.views import RouteCode
 from shared.providers.interface import Capabilities
 from shared.queue.pauses import Pause
-from shared.runtime.metrics import BREAKER_STATES, Metrics
+from shared.runtime.metrics import BREAKER_STATES, Family, Labels, Metrics
+from shared.settings.model import ProviderSettings
 
 _STATES = {
     RouteCode.PAUSED: "paused",
@@ -41,13 +46,28 @@ def show(metrics: Metrics, accounts: Iterable[Account], now: float) -> None:
             metrics.provider_rate_per_second[name].set(account.rate_now)
         else:
             metrics.provider_rate_per_second.forget(name)
+        metrics.provider_in_flight[name].set(account.in_flight)
+        metrics.provider_concurrency[name].set(account.settings.concurrency)
         for quota, used in zip(account.stock.limits.quotas, account.stock.used, strict=True):
             metrics.provider_quota_left[name, quota.name].set(max(0, quota.messages - used))
+            metrics.provider_quota_limit[name, quota.name].set(quota.messages)
         _forget_quotas(metrics, name, but={quota.name for quota in account.stock.limits.quotas})
+        _show_info(metrics, account.settings)
+
+
+def introduce(metrics: Metrics, provider: str) -> None:
+    """Show the counters of a provider before there is anything to count."""
+    for outcome in Outcome:
+        metrics.attempts.begin((provider, outcome))
+    for reason in OpenReason:
+        metrics.breaker_openings.begin((provider, reason))
 
 
 def forget(metrics: Metrics, provider: str) -> None:
-    """Show the gauges of a provider no longer that was taken out: they would stand as they are for ever."""
+    """Show the gauges of a provider no longer that was taken out: they would stand as they are for ever.
+
+    Its counters stay: what they counted last has perhaps not been read yet.
+    """
     for gauges in (
         metrics.provider_health,
         metrics.provider_breaker_state,
@@ -55,16 +75,31 @@ def forget(metrics: Metrics, provider: str) -> None:
         metrics.provider_misconfigured,
         metrics.provider_paused,
         metrics.provider_rate_per_second,
+        metrics.provider_in_flight,
+        metrics.provider_concurrency,
     ):
         gauges.forget(provider)
     _forget_quotas(metrics, provider)
+    _forget_others(metrics.provider_info, provider)
     metrics.actor_mailbox_depth.forget(f"provider {provider}")
 
 
 def _forget_quotas(metrics: Metrics, provider: str, but: Collection[str] = ()) -> None:
-    for labels in list(metrics.provider_quota_left):
-        if labels[0] == provider and labels[1] not in but:
-            metrics.provider_quota_left.forget(labels)
+    for gauges in (metrics.provider_quota_left, metrics.provider_quota_limit):
+        _forget_others(gauges, provider, {(provider, quota) for quota in but})
+
+
+def _show_info(metrics: Metrics, settings: ProviderSettings) -> None:
+    """Show what a provider is, and no longer what it was before the configuration changed."""
+    labels = (settings.name, settings.kind, str(settings.tier))
+    metrics.provider_info[labels].set(1)
+    _forget_others(metrics.provider_info, settings.name, {labels})
+
+
+def _forget_others(gauges: Family[Gauge], provider: str, but: Collection[Labels] = ()) -> None:
+    for labels in list(gauges):
+        if labels[0] == provider and labels not in but:
+            gauges.forget(labels)
 
 
 def row(account: Account, revision: str, now: float, wall_ms: int) -> dict[str, Any]:

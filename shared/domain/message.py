@@ -107,7 +107,8 @@ class Submission:
 
     At most one of `send_at` and `delay_ms`, and of `expires_at` and `ttl_ms`, is set. A
     `fingerprint` goes with an `idempotency_key`; `derived` marks a key that was made from a
-    batch's key and an item's number, a kind of its own that never equals a client's.
+    batch's key and an item's number, a kind of its own that never equals a client's. `trace` is the
+    `traceparent` that whoever works on the message goes on with.
     """
 
     envelope: Envelope
@@ -121,6 +122,7 @@ class Submission:
     idempotency_key: str | None = None
     fingerprint: str = ""
     derived: int | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

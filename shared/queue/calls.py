@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,6 +43,16 @@ _NOT_NOW: Final = (AskError, ClusterDownError, MasterDownError, ReadOnlyError, T
 _NOT_NOW_WORDS: Final = ("MISCONF", "NOREPLICAS", "BUSY", "LOADING", "UNKILLABLE", "FAILOVER")
 
 
+#: How a call fails, in one word; the narrower errors first.
+_KINDS: Final[Mapping[type[QueueError], str]] = {
+    NotReplicated: "not_replicated",
+    AnswerLost: "answer_lost",
+    Unavailable: "unavailable",
+    QueueFull: "full",
+    ScriptDefect: "defect",
+}
+KINDS: Final = tuple(_KINDS.values())
+
 #: What a script said, and how many replicas confirmed what it wrote.
 _Said = tuple[Any, int]
 
@@ -73,12 +83,22 @@ class Replication:
     seconds: float = 0.5
 
 
-class Caller:
-    """Runs calls; `observe` is told each exchange's script and seconds."""
+class Watch:
+    """Is told of calls, and does not mind; the base of whoever counts them."""
 
-    def __init__(self, servers: Servers, observe: Callable[[str, float], None] | None = None) -> None:
+    def exchanged(self, script: str, seconds: float) -> None:
+        """Redis has answered a write that began with a call of `script`."""
+
+    def failed(self, script: str, kind: str) -> None:
+        """A call has failed for good; `kind` is one of KINDS."""
+
+
+class Caller:
+    """Runs calls, and tells `watch` of them."""
+
+    def __init__(self, servers: Servers, watch: Watch | None = None) -> None:
         self._servers = servers
-        self._observe = observe or (lambda _script, _seconds: None)
+        self._watch = watch or Watch()
 
     async def run(
         self, call: Call, *, seconds: float = PATIENCE_SECONDS, replication: Replication = Replication()
@@ -120,6 +140,9 @@ class Caller:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 await self._relearn()
+        for call, result in zip(calls, results, strict=True):
+            if isinstance(result, QueueError):
+                self._watch.failed(call.script.name, kind_of(result))
         return results
 
     async def _relearn(self) -> None:
@@ -181,7 +204,7 @@ class Caller:
             commands.append(("WAIT", replication.replicas, int(replication.seconds * 1000)))
         started = time.perf_counter()
         replies = await server.exchange(commands, seconds)
-        self._observe(calls[0].script.name, time.perf_counter() - started)
+        self._watch.exchanged(calls[0].script.name, time.perf_counter() - started)
         confirmed = replies.pop() if replication.replicas else 0
         return replies[1:] if asking else replies, confirmed if isinstance(confirmed, int) else 0
 
@@ -228,6 +251,11 @@ class Caller:
             await _learn_clock(server)
         replies, confirmed = await self._exchange(server, [call], deadline, replication, whole=True, asking=asking)
         return replies[0], confirmed
+
+
+def kind_of(error: QueueError) -> str:
+    """Return the word for the way in which a call failed."""
+    return next((word for kind, word in _KINDS.items() if isinstance(error, kind)), "defect")
 
 
 async def _learn_clock(server: Server) -> None:

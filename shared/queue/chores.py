@@ -15,11 +15,20 @@ _DROP_MESSAGES: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Promoted:
-    """What one promotion did: (state before, lateness in milliseconds) of each message, and when
-    the shard wants to be looked at next (None: nothing is due)."""
+class Due:
+    """A message that was due and became ready, how late that was, and its place in a trace."""
 
-    messages: tuple[tuple[State, int], ...]
+    id: str
+    state_before: State
+    late_ms: int
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """What one promotion did, and when the shard wants to be looked at next (None: nothing is due)."""
+
+    messages: tuple[Due, ...]
     now: int
     next_due_at: int | None
 
@@ -31,6 +40,8 @@ class Reaped:
     id: str
     had_begun: bool
     state: State
+    tenant: str
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +61,11 @@ class Chores:
     async def promote(self, shard: int, limit: int = MAX_MESSAGES) -> Promoted:
         """Make ready what is due. Raises QueueError."""
         next_due, flat, now = await self._core.run("promote", self._core.tag(shard), {"limit": limit})
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        messages = tuple((State(state.decode()), int(now) - int(float(due))) for state, due in pairs)
+        rows = zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True)
+        messages = tuple(
+            Due(id_.decode(), State(state.decode()), int(now) - int(float(due)), trace.decode() or None)
+            for id_, state, due, trace in rows
+        )
         return Promoted(messages, int(now), _instant(next_due))
 
     async def reap(
@@ -68,7 +82,10 @@ class Chores:
                 "max_age_ms": max_age_ms,
             },
         )
-        return [Reaped(id_.decode(), begun == b"1", State(state.decode())) for id_, begun, state in answer]
+        return [
+            Reaped(id_.decode(), begun == b"1", State(state.decode()), tenant.decode(), trace.decode() or None)
+            for id_, begun, state, tenant, trace in answer
+        ]
 
     async def expire(self, shard: int, limit: int = MAX_MESSAGES) -> Expired:
         """End what nobody wants any more. Raises QueueError."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from shared.domain.errors import AnswerLost, ScriptDefect, Unavailable
-from shared.queue.calls import PATIENCE_SECONDS, Call, Caller, Replication
+from shared.queue.calls import PATIENCE_SECONDS, Call, Caller, Replication, Watch
 from shared.queue.connection import Command, Servers
 from shared.queue.keys import provider_tag, service_tag, shard_tag, slot
 from shared.queue.script import Scripts
@@ -44,14 +44,14 @@ class Core:
         passwords: Passwords | None = None,
         client_name: str = "reliable-email",
         replication: Replication | None = None,
-        observe: Callable[[str, float], None] | None = None,
+        watch: Watch | None = None,
         scripts: Scripts | None = None,
     ) -> Core:
         """Return the core for a URL; nothing is asked of Redis yet. Raises ConfigurationError."""
         topology, options = parse(url, passwords or Passwords())
         options["client_name"] = client_name
         servers = Servers(topology, options)
-        return cls(servers, Caller(servers, observe), scripts or Scripts(), prefix, 1, replication or Replication())
+        return cls(servers, Caller(servers, watch), scripts or Scripts(), prefix, 1, replication or Replication())
 
     async def learn_shards(self, configured: int) -> int:
         """Learn how many shards the queue has, the first process to open it deciding; return it.

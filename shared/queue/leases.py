@@ -13,7 +13,7 @@ import orjson
 
 from shared.domain.codec import decode, decode_head
 from shared.domain.errors import AnswerLost, QueueError
-from shared.domain.message import Attempt, Envelope, Priority, Reason
+from shared.domain.message import DEFAULT_TENANT, Attempt, Envelope, Priority, Reason
 from shared.domain.states import RecipientState, State
 from shared.queue import pieces
 from shared.queue.calls import PATIENCE_SECONDS
@@ -30,7 +30,7 @@ class Lease:
 
     `pending` are the recipients that are not decided yet. `envelope` lacks bodies and attachments
     where `pieces` is not 0; `Leases.whole` brings them. `waits_since` is the instant from which its
-    owner may count: acceptance, or the send time if that is later.
+    owner may count: acceptance, or the send time if that is later. `trace` is the `traceparent` to go on with.
     """
 
     id: str
@@ -52,6 +52,8 @@ class Lease:
     prefer: str | None
     is_doubtful: bool
     expires_at: int | None
+    tenant: str = DEFAULT_TENANT
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +309,8 @@ def _lease(shard: int, entry: Sequence[Any]) -> Lease:
         prefer=record[b"prefer"].decode() if b"prefer" in record else None,
         is_doubtful=b"doubt" in record,
         expires_at=int(record[b"expires"]) if b"expires" in record else None,
+        tenant=record[b"tenant"].decode(),
+        trace=record[b"trace"].decode() if b"trace" in record else None,
     )
 
 

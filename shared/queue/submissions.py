@@ -100,6 +100,7 @@ class Submissions:
             ("expires", submission.expires_at),
             ("ttl", submission.ttl_ms),
             ("pieces", in_pieces or None),
+            ("trace", submission.trace),
             ("key", digest or None),
         )
         arguments |= {name: value for name, value in optional if value is not None}

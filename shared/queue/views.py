@@ -55,6 +55,8 @@ class Depths:
     accepted_per_second: float
     sent_per_second: float
     pools: tuple[str, ...]
+    #: The unfinished messages of each shard.
+    live: tuple[int, ...] = ()
 
     def total(self, state: State) -> int:
         """Return how many messages stand in a state."""
@@ -113,13 +115,14 @@ class Views:
         counted: dict[tuple[str, Priority], dict[State, int]] = {}
         oldest: dict[tuple[str, Priority], int] = {}
         pools: set[str] = set()
+        live: list[int] = []
         accepted = sent = as_of = 0
         for counts, work, accepted_here, sent_here, pools_here, now in await self._core.run_everywhere("depths", {}):
             as_of = max(as_of, int(now))
             accepted += int(accepted_here)
             sent += int(sent_here)
             pools.update(pool.decode() for pool in pools_here)
-            _count(counted, counts)
+            live.append(_count(counted, counts))
             for flow, since in zip(work[::2], work[1::2], strict=True):
                 pool, priority = flow.decode().split(":")[:2]
                 name = (pool, Priority(priority))
@@ -128,17 +131,21 @@ class Views:
             FlowDepth(pool, priority, states, oldest.get((pool, priority)))
             for (pool, priority), states in counted.items()
         )
-        return Depths(as_of, flows, accepted / 60, sent / 60, tuple(sorted(pools)))
+        return Depths(as_of, flows, accepted / 60, sent / 60, tuple(sorted(pools)), tuple(live))
 
 
-def _count(counted: dict[tuple[str, Priority], dict[State, int]], counts: Sequence[bytes]) -> None:
+def _count(counted: dict[tuple[str, Priority], dict[State, int]], counts: Sequence[bytes]) -> int:
+    """Add what a shard counts, and return how many messages of it are unfinished."""
+    live = 0
     for field, number in fields(counts).items():
         pool, *rest = field.decode().split(":")
         if not rest:
-            continue  # `live`, the sum that bounds the queue
+            live = int(number)  # the one field of that form, the sum that bounds the queue
+            continue
         states = counted.setdefault((pool, Priority(rest[0])), {})
         state = State(rest[-1])
         states[state] = states.get(state, 0) + int(number)
+    return live
 
 
 def _row(row: Sequence[Any]) -> tuple[Position, Record]:

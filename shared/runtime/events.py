@@ -44,6 +44,7 @@ CONTEXT_FIELDS: Final = {
     "seconds": "how long it took",
     "shard": "number of the shard",
     "state": "the state of the message, provider or breaker",
+    "tenant": "whose message it is",
 }
 
 EVENTS: Final[dict[str, LogEvent]] = {

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from shared.domain.errors import QueueError, ScriptDefect, Unsafe
 from shared.queue import Queue, durability
-from shared.queue.calls import Replication
+from shared.queue.calls import KINDS, Replication, Watch
 from shared.queue.core import Core
 from shared.queue.leases import Leases
 from shared.queue.processes import BEAT_SECONDS
@@ -29,22 +29,34 @@ _RETRY_SECONDS: Final = 0.5
 log = get_logger()
 
 
+class _Counted(Watch):
+    """Counts and times the calls of this process."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._seconds = metrics.redis_seconds
+        self._errors = metrics.redis_errors
+
+    def exchanged(self, script: str, seconds: float) -> None:
+        """Redis has answered."""
+        if script not in self._seconds:
+            for kind in KINDS:
+                self._errors.begin((script, kind))
+        self._seconds[script].observe(seconds)
+
+    def failed(self, script: str, kind: str) -> None:
+        """A call has failed."""
+        self._errors[script, kind].inc()
+
+
 def connect(settings: Settings, role: str, metrics: Metrics | None = None) -> Queue:
     """Return the queue that the settings name; nothing is asked of Redis yet."""
-    observe: Callable[[str, float], None] | None = None
-    if metrics is not None:
-        histograms = metrics.redis_seconds
-
-        def observe(script: str, seconds: float) -> None:
-            histograms[script].observe(seconds)
-
     core = Core.connect(
         settings.redis.url or LOCAL_REDIS,
         prefix=settings.redis.prefix,
         passwords=Passwords.of(settings.redis),
         client_name=f"reliable-email-{role}",
         replication=Replication(settings.durability.replicas, settings.durability.replica_timeout_seconds),
-        observe=observe,
+        watch=_Counted(metrics) if metrics is not None else None,
     )
     leases = Leases(
         core,

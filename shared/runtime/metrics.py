@@ -6,7 +6,7 @@ feed it: a sender that exported `durability_ok 0` would wake somebody for nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -23,7 +23,9 @@ from prometheus_client import (
 from prometheus_client.metrics import MetricWrapperBase
 
 from shared.domain.message import Priority
-from shared.domain.states import FINAL
+from shared.domain.outcome import Outcome
+from shared.domain.states import FINAL, State
+from shared.policy.opening import OpenReason
 
 PREFIX: Final = "reliable_email_"
 
@@ -35,19 +37,52 @@ ROLES: Final = (FRONTEND, SCHEDULER, SENDER)
 #: What `submissions_total` may say of one message.
 RESULTS: Final = ("accepted", "replayed", "refused", "unavailable", "unknown")
 
+#: What bounds the values of each label. Nothing that a message brings may stand in one: each value is a
+#: series of its own in the memory of Prometheus, and in its files for as long as it keeps any.
+LABELS: Final[Mapping[str, str]] = {
+    "actor": "one for each provider, and `dispatcher` and `settler`",
+    "begun": "`true`, `false`",
+    "from": "of promotions: `scheduled`, `retry`; of failovers: one for each provider",
+    "kind": "of errors: the five ways in which a call fails; of providers: the kinds that there are, one at a time",
+    "outcome": f"the {len(Outcome)} outcomes of an attempt",
+    "priority": f"the {len(Priority)} priorities",
+    "provider": "one for each `[[providers]]` of the configuration",
+    "quota": "one for each `quotas` of a provider; at most a rolling one and one a time zone for each period",
+    "reason": f"the {len(OpenReason)} reasons for which a breaker opens",
+    "result": f"the {len(RESULTS)} ends of a submission",
+    "revision": "one at a time",
+    "role": f"the {len(ROLES)} roles",
+    "route": "one for each route of the interface and its method, and `other` for everything else",
+    "script": "one for each script of the queue",
+    "server": "one for each primary of Redis that there is now",
+    "shard": "one for each shard, 1,024 at most",
+    "state": f"the {len(State)} states of a message",
+    "status": "the status codes with which the interface answers, about twenty",
+    "tier": "one at a time for each provider",
+    "to": "one for each provider",
+    "version": "one at a time",
+}
+
 #: Values of `provider_breaker_state`.
 BREAKER_STATES: Final = {"closed": 0, "probing": 1, "open": 2}
 
 # A submission takes 2 to 5 ms where the disk is quick; a frontend answers within 3 s at the latest.
 _SUBMIT_SECONDS: Final = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3)
-# A call carries at most 250 messages.
-_BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 250)
-# One millisecond at rest, 5 ms at worst, a second where a waking call was lost, longer after an outage.
-_LATENESS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600)
+# A flush carries at most 500 messages, in calls of at most 250.
+_BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 250, 500)
+# One millisecond at rest, 5 ms at worst, a second where a waking call was lost, as long as the outage after one.
+_LATENESS_SECONDS: Final = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+    *(10, 30, 60, 300, 3_600, 21_600),
+)
 # HTTP answers in 50 ms to 30 s; SMTP may take ten minutes after the final dot (RFC 5321, 4.5.3.2.6).
 _ATTEMPT_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600)
-# From a one-time code that leaves in milliseconds to a message that is retried for three days.
-_END_TO_END_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 21600, 259200)
+# From a one-time code that leaves in milliseconds to a message that is retried for three days. The objectives
+# of grafana/slo.toml ask how many took at most 5, 30, 300 and 21,600 s, which only a bucket's own bound tells.
+_END_TO_END_SECONDS: Final = (
+    *(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    *(60, 300, 900, 3_600, 21_600, 86_400, 259_200),
+)
 # A script takes a fraction of a millisecond, a flush to disk a few; a call is given up after 3 s.
 _REDIS_SECONDS: Final = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3)
 
@@ -84,6 +119,10 @@ class Family(dict[Labels, Metric], Generic[Metric]):
         self[labels] = series
         return series
 
+    def begin(self, labels: Labels) -> None:
+        """Show a series from now on, at 0: a counter that comes with its first increment hides it from `rate()`."""
+        self[labels]
+
     def forget(self, labels: Labels) -> None:
         """Stop showing a series, of a provider that was taken out for one."""
         if self.pop(labels, None) is not None:
@@ -108,6 +147,7 @@ class Metrics:
         self._role = role
         self._declare_submission()
         self._declare_queue()
+        self._declare_redis()
         self._declare_sending()
         self._declare_providers()
         self._declare_process()
@@ -117,7 +157,20 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
+    def show_revision(self, revision: str) -> None:
+        """Say by which configuration the process works from now on, and by no other."""
+        for other in list(self.config_info):
+            self.config_info.forget(other)
+        self.config_info[revision].set(1)
+
     def _declare_submission(self) -> None:
+        self.http_requests = self._counters(
+            "http_requests_total",
+            ("route", "status"),
+            "Answers by the route that gave them, as `POST /v1/messages`, and their status code; what asks for "
+            "no route of ours, or for nothing that can be read, counts as `other`.",
+            (FRONTEND,),
+        )
         self.submissions = self._counters(
             "submissions_total",
             ("priority", "result"),
@@ -138,6 +191,11 @@ class Metrics:
         self.durability_ok = self._gauge(
             "durability_ok",
             "1 while the settings of Redis, when last read, keep every accepted message; else 0.",
+            (FRONTEND,),
+        )
+        self.submissions_waiting = self._gauge(
+            "submissions_waiting",
+            "Submissions that wait for the next flush to disk; from 20,000 on they are refused.",
             (FRONTEND,),
         )
 
@@ -184,6 +242,54 @@ class Metrics:
             known=((state,) for state in FINAL),
         )
 
+        self.shard_depth = self._gauges(
+            "shard_depth",
+            ("shard",),
+            "Unfinished messages in each shard. Every scheduler shows all shards: take the maximum.",
+            (SCHEDULER,),
+        )
+        self.processes = self._gauges(
+            "processes",
+            ("role",),
+            "Processes of each role that told of themselves in the last 10 s. Every scheduler shows all: "
+            "take the maximum.",
+            (SCHEDULER,),
+        )
+
+    def _declare_redis(self) -> None:
+        self.redis_up = self._gauges(
+            "redis_up",
+            ("server",),
+            "1 while the primary answers the scheduler that shows this, else 0; then nothing else is shown of it.",
+            (SCHEDULER,),
+        )
+        self.redis_aof_ok = self._gauges(
+            "redis_aof_ok",
+            ("server",),
+            "1 while the append-only file is on and its last write and last rewrite went well; else 0.",
+            (SCHEDULER,),
+        )
+        self.redis_replicas = self._gauges(
+            "redis_replicas",
+            ("server",),
+            "Replicas of the primary that are online and answered in the last 10 s.",
+            (SCHEDULER,),
+        )
+        self.redis_replicas_wanted = self._gauge(
+            "redis_replicas_wanted",
+            "Replicas that must confirm each write, as `[durability] replicas` asks.",
+            (SCHEDULER,),
+        )
+        self.redis_memory_used_bytes = self._gauges(
+            "redis_memory_used_bytes", ("server",), "Memory that the primary uses.", (SCHEDULER,)
+        )
+        self.redis_memory_limit_bytes = self._gauges(
+            "redis_memory_limit_bytes",
+            ("server",),
+            "Memory beyond which the primary takes no submissions (`maxmemory`); 0: no limit is set.",
+            (SCHEDULER,),
+        )
+
     def _declare_sending(self) -> None:
         self.attempts = self._counters(
             "attempts_total", ("provider", "outcome"), "Closed attempts by what they came to.", (SENDER,)
@@ -219,6 +325,9 @@ class Metrics:
         )
         self.actor_restarts = self._counters(
             "actor_restarts_total", ("actor",), "Restarts of an actor that crashed.", (SENDER,)
+        )
+        self.leases_held = self._gauge(
+            "leases_held", "Messages in the hands of the sender, waiting or under way.", (SENDER,)
         )
 
     def _declare_providers(self) -> None:
@@ -258,6 +367,33 @@ class Metrics:
             "Messages that are left of a quota, as each sender last heard it: take the minimum.",
             (SENDER,),
         )
+        self.provider_quota_limit = self._gauges(
+            "provider_quota_limit",
+            ("provider", "quota"),
+            "Messages that a quota allows in its period, to all senders together.",
+            (SENDER,),
+        )
+        self.provider_info = self._gauges(
+            "provider_info", ("provider", "kind", "tier"), "Always 1; says what a provider is.", (SENDER,)
+        )
+        self.provider_in_flight = self._gauges(
+            "provider_in_flight",
+            ("provider",),
+            "Messages that the sender is handing to the provider, or has chosen it for: take the sum.",
+            (SENDER,),
+        )
+        self.provider_concurrency = self._gauges(
+            "provider_concurrency",
+            ("provider",),
+            "Messages that each sender may hand to the provider at the same time: take the sum.",
+            (SENDER,),
+        )
+        self.breaker_openings = self._counters(
+            "breaker_openings_total",
+            ("provider", "reason"),
+            "Openings of a circuit breaker on evidence of the sender's own; those that it only heard of do not count.",
+            (SENDER,),
+        )
 
     def _declare_process(self) -> None:
         self.stale_writes = self._counters(
@@ -273,6 +409,13 @@ class Metrics:
             ROLES,
             _REDIS_SECONDS,
         )
+        self.redis_errors = self._counters(
+            "redis_errors_total",
+            ("script", "kind"),
+            "Calls of a script that failed, their repetitions included: unavailable (nothing was done), answer_lost "
+            "(it may have been done), not_replicated (done, on too few replicas), full (no memory is left), defect.",
+            ROLES,
+        )
         self.event_loop_lag_seconds = self._gauge(
             "event_loop_lag_seconds", "The longest delay of the event loop in the last 15 s.", ROLES
         )
@@ -280,6 +423,13 @@ class Metrics:
             "log_lines_dropped_total", "Log lines lost because the log was full, closed or not read.", ROLES
         )
         self.build_info = self._gauges("build_info", ("role", "version"), "Always 1; says what runs here.", ROLES)
+        self.config_info = self._gauges(
+            "config_info",
+            ("revision",),
+            "Always 1; says by which providers and routes the process works. Compare processes of one role: only "
+            "senders read the providers' secrets, which are part of it.",
+            ROLES,
+        )
 
     def _shown(self, roles: Sequence[str]) -> CollectorRegistry | None:
         return self.registry if self._role is None or self._role in roles else None
@@ -335,13 +485,10 @@ class Metrics:
 
 
 def _family(metric: Metric, known: Iterable[tuple[str, ...]]) -> Family[Metric]:
-    """Return a family that shows its known series from the start, at 0.
-
-    A counter that appears with its first increment hides that increment from `rate()`.
-    """
+    """Return a family that shows its known series from the start."""
     family = Family(metric)
     for labels in known:
-        family[labels[0] if len(labels) == 1 else labels]  # looking it up makes it
+        family.begin(labels[0] if len(labels) == 1 else labels)
     return family
 
 

@@ -132,6 +132,7 @@ Domain = Annotated[str, Matching(rf"{_LABEL}(?:\.{_LABEL})*", "a domain in ASCII
 OptionalDomain = Annotated[str, Matching(rf"(?:{_LABEL}(?:\.{_LABEL})*)?", "empty or a domain in ASCII (xn--…)")]
 OptionalMailbox = Annotated[str, Mailbox()]
 Host = Annotated[str, Matching(r"[^\s/]+", "a host name or an IP address")]
+Url = Annotated[str, Matching(r"https?://[^\s@]+", "an http or https URL without credentials")]
 Prefix = Annotated[str, Matching(r"[A-Za-z0-9_.-]{1,32}", "1 to 32 characters of A-Z, a-z, 0-9, _, . and -")]
 Port = Annotated[int, Between(0, 65_535)]
 Shards = Annotated[int, Between(1, MAX_SHARDS)]

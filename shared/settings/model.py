@@ -33,6 +33,7 @@ from shared.settings.constraints import (
     SomeSeconds,
     Strong,
     Unique,
+    Url,
 )
 
 #: Where a process that is started by itself looks for Redis when no URL is configured.
@@ -348,6 +349,19 @@ class LoggingSettings:
     """"auto" is pretty on a terminal and JSON everywhere else."""
 
 
+@dataclass(frozen=True, slots=True)
+class TracingSettings:
+    """Spans of OpenTelemetry for each step of a message, sent over OTLP/HTTP. Needs the extra `tracing`."""
+
+    endpoint: Url | None = None
+    """Where a collector takes spans; absent, none are made. The variables OTEL_EXPORTER_OTLP_HEADERS and
+    OTEL_RESOURCE_ATTRIBUTES count too. Example: `endpoint = "http://localhost:4318/v1/traces"`"""
+
+    sample_percent: Annotated[float, Between(0, 100)] = 100
+    """The share of submissions that are traced where the client sends no `traceparent`; where it does, it has
+    decided already."""
+
+
 def default_providers() -> tuple[ProviderSettings, ...]:
     """Return what sends when no provider is configured: `outbox`, which keeps every mail on this machine."""
     outbox = registry.adapter("outbox")
@@ -370,6 +384,7 @@ class Settings:
     providers: tuple[ProviderSettings, ...] = field(default_factory=default_providers)
     routes: tuple[RouteSettings, ...] = ()
     logging: LoggingSettings = LoggingSettings()
+    tracing: TracingSettings = TracingSettings()
     source: Annotated[str | None, NotAKey] = None
     """The file that was read, None where there was none."""
 

@@ -10,11 +10,18 @@ from pathlib import Path
 
 from shared.queue import durability
 from shared.queue.core import Core
-from tests.bench import outages, sending, storing, submitting, whole
+from tests.bench import outages, overhead, sending, storing, submitting, whole
 from tests.bench.harness import Row, remember, table
 from tests.redis_server import RedisServer
 
-_GROUPS = {"submitting": submitting, "sending": sending, "storing": storing, "whole": whole, "outages": outages}
+_GROUPS = {
+    "submitting": submitting,
+    "overhead": overhead,
+    "sending": sending,
+    "storing": storing,
+    "whole": whole,
+    "outages": outages,
+}
 
 
 def main() -> None:

@@ -35,6 +35,8 @@ class Installation:
         self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
         self.redis = RedisServer(self.folder / "valkey")
         self.api_port = free_port()
+        #: Where the service that was started last shows its metrics.
+        self.ops_port = 0
         self._processes: list[subprocess.Popen[bytes]] = []
         self._config = self.folder / "config.toml"
         self._text = f'[redis]\nurl = "{self.redis.url}"\n[frontend]\nport = {self.api_port}\n{more}\n{providers}\n'
@@ -55,19 +57,27 @@ class Installation:
             process.wait(40)
         self.redis.kill()
 
-    def start(self, role: str, core: int = MEASURED) -> subprocess.Popen[bytes]:
-        """Start a service and wait until it is ready."""
-        ops_port = free_port()
+    def start(
+        self,
+        role: str,
+        core: int = MEASURED,
+        *,
+        program: str = "reliable_email",
+        environ: Mapping[str, str] = MappingProxyType({}),
+    ) -> subprocess.Popen[bytes]:
+        """Start a service and wait until it is ready; `program` is the module that is run."""
+        self.ops_port = free_port()
         self._config.write_text(self._text)
         environment = {
             **os.environ,
             **self._environ,
-            "RELIABLE_EMAIL_OPS__PORT": str(ops_port),
+            **environ,
+            "RELIABLE_EMAIL_OPS__PORT": str(self.ops_port),
             "RELIABLE_EMAIL_LOGGING__FORMAT": "json",
         }
         log = (self.folder / f"{role}.log").open("ab")
         process = subprocess.Popen(
-            [sys.executable, "-m", "reliable_email", role, "--config", str(self._config)],
+            [sys.executable, "-m", program, role, "--config", str(self._config)],
             stdout=log,
             stderr=log,
             env=environment,
@@ -76,7 +86,7 @@ class Installation:
         log.close()
         self._processes.append(process)
         pin(process.pid, core)
-        _await_ready(ops_port, process)
+        _await_ready(self.ops_port, process)
         return process
 
     def kill_last(self) -> None:

@@ -63,11 +63,12 @@ def test_the_overlays_run_the_version_that_is_here(overlay: Rendered) -> None:
 
 
 def test_the_image_holds_what_the_lock_names_and_nothing_that_only_builds(image: Image) -> None:
-    locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements-image.lock").read_text(), re.MULTILINE))
     inside = distributions(image)
 
     assert inside.pop("reliable-email") == reliable_email.__version__
     assert inside.items() <= locked.items()
+    assert "opentelemetry-sdk" in inside  # tracing is a matter of configuration there
     assert not {"pip", "hatchling", "editables", "setuptools"} & inside.keys()
 
 

@@ -199,7 +199,7 @@ class Machine(RuleBasedStateMachine):
         fields = dict(wish[name] for name in ("send", "end") if name in wish)
         if "key" in wish:
             fields["idempotency_key"], fields["fingerprint"] = wish["key"]
-        chosen = {name: wish[name] for name in ("tenant", "pool", "priority")}
+        chosen = {name: wish[name] for name in ("tenant", "pool", "priority", "trace")}
         return self.queue.submissions.prepare(Submission(content, **chosen, **fields), shard)
 
     def _write_pieces(self, prepared: Prepared) -> None:

@@ -121,6 +121,7 @@ class Shard(SenderShard):
             ttl=wish.get("ttl"),
             pieces=wish.get("pieces", 0),
             fails_on_doubt="fail" in wish,
+            trace=wish.get("trace", ""),
         )
         message.note(self.now)
         assert message.id not in self.accepted, "what is gone does not come back"
@@ -136,8 +137,8 @@ class Shard(SenderShard):
         promoted: list[str] = []
         for priority in Priority:
             for kind in ("scheduled", "retry"):
-                for message in self._due(f"{kind}:{priority}", self.now, call["limit"] - len(promoted) // 2):
-                    promoted += [message.state, str(message.position)]
+                for message in self._due(f"{kind}:{priority}", self.now, call["limit"] - len(promoted) // 4):
+                    promoted += [message.id, message.state, str(message.position), message.trace]
                     message.waiting = None
                     message.put(State.QUEUED, message.position)
                     message.note(self.now)
@@ -152,7 +153,7 @@ class Shard(SenderShard):
             else:
                 assert message.ready is not None
                 message.put(State.QUEUED, message.ready)
-            answers.append([message.id, "1" if had_begun else "0", message.state])
+            answers.append([message.id, "1" if had_begun else "0", message.state, message.tenant, message.trace])
         return answers
 
     def _reap_begun(self, message: Message, call: Call) -> None:

@@ -52,6 +52,7 @@ class Message:
     ttl: int | None = None
     pieces: int = 0
     fails_on_doubt: bool = False
+    trace: str = ""
 
     token: str | None = None
     ready: int | None = None
@@ -156,7 +157,7 @@ class Message:
         values: dict[str, object] = {
             "tenant": self.tenant, "flow": self.flow, "recipients": self.recipients, "bytes": self.size,
             "created": self.created, "state": self.state.value, "place": self.place, "send": self.send,
-            "expires": self.expires, "ttl": self.ttl, "pieces": self.pieces or None,
+            "expires": self.expires, "ttl": self.ttl, "pieces": self.pieces or None, "trace": self.trace or None,
             "lease": f"{self.token} {self.ready}" if self.token is not None else None,
             "begun": f"{self.provider} {self.begun_at} {self.to or '-'}" if self.has_begun else None,
             "attempts": self.attempts or None, "started": self.started, "settled": self.settled,

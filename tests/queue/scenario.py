@@ -30,6 +30,7 @@ AMBIGUOUS_DELAY_MS: Final = 90 * SECOND
 
 OTHER_TENANT: Final = "other"
 RELAY: Final = "relay"
+TRACE: Final = f"00-{'ab' * 16}-{'cd' * 8}-01"
 
 #: What a settlement says of an attempt that failed for now.
 TEMPORARY: Final[dict[str, Any]] = {"delay_ms": MINUTE, "counts_round": True, "waiting": "backoff"}
@@ -240,7 +241,7 @@ class Scenario:
 
     async def promote(self) -> list[State]:
         """Make ready what is due; return the states before."""
-        return [state for state, _ in (await self.queue.chores.promote(0)).messages]
+        return [due.state_before for due in (await self.queue.chores.promote(0)).messages]
 
     async def reap(self, **changes: int) -> list[State]:
         """Take back leases that ran out; return the states after."""

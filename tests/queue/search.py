@@ -16,7 +16,7 @@ from shared.domain.message import Priority
 from shared.domain.outcome import Outcome
 from shared.queue.leases import FlowRequest
 from shared.queue.pauses import Pause, Scale
-from tests.queue.scenario import DAY, HOUR, MINUTE
+from tests.queue.scenario import DAY, HOUR, MINUTE, TRACE
 
 T = TypeVar("T")
 Method = TypeVar("Method", bound=Callable[..., None])
@@ -106,6 +106,7 @@ submitted = st.fixed_dictionaries(
         "priority": st.sampled_from(PRIORITIES),
         "fails_on_doubt": st.booleans(),
         "is_large": st.integers(0, 4).map(lambda number: number == 4),
+        "trace": st.sampled_from([None, TRACE]),
     },
     optional={
         "send": st.one_of(instants.map(lambda at: ("send_at", at)), durations.map(lambda ms: ("delay_ms", ms))),

@@ -16,8 +16,10 @@ from tests.queue.scenario import (
     HOUR,
     LEASE_MS,
     MINUTE,
+    OTHER_TENANT,
     SECOND,
     START,
+    TRACE,
     Scenario,
     envelope,
     large_envelope,
@@ -325,3 +327,10 @@ async def test_a_call_that_was_refused_is_not_made_again(scenario: Scenario, mon
         with pytest.raises(Unavailable):
             await scenario.lease()
     assert [lease.id for lease in await scenario.lease(priority=Priority.BULK)] == [bulk]
+
+
+async def test_a_lease_tells_whose_the_message_is_and_where_it_stands_in_a_trace(scenario: Scenario) -> None:
+    await scenario.submit(trace=TRACE, tenant=OTHER_TENANT)
+    await scenario.submit()
+    told = {(lease.trace, lease.tenant) for lease in await scenario.lease()}
+    assert told == {(TRACE, OTHER_TENANT), (None, "default")}

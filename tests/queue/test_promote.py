@@ -6,8 +6,8 @@ import pytest
 
 from shared.domain.message import Priority
 from shared.domain.states import State
-from shared.queue.chores import Promoted
-from tests.queue.scenario import HOUR, MINUTE, SECOND, START, Scenario
+from shared.queue.chores import Due, Promoted
+from tests.queue.scenario import HOUR, MINUTE, SECOND, START, TRACE, Scenario
 
 
 async def test_nothing_is_due_in_an_empty_queue(scenario: Scenario) -> None:
@@ -45,12 +45,15 @@ async def test_due_means_at_that_millisecond(scenario: Scenario, early: int, pro
     assert await scenario.promote() == promoted
 
 
-async def test_the_lateness_of_each_message_is_told(scenario: Scenario) -> None:
-    await scenario.submit(delay_ms=MINUTE)
-    await scenario.submit(delay_ms=3 * MINUTE)
+async def test_of_each_message_its_lateness_and_its_trace_are_told(scenario: Scenario) -> None:
+    first = await scenario.submit(delay_ms=MINUTE, trace=TRACE)
+    second = await scenario.submit(delay_ms=3 * MINUTE)
     await scenario.advance(4 * MINUTE)
     promoted = await scenario.queue.chores.promote(0)
-    assert promoted.messages == ((State.SCHEDULED, 3 * MINUTE), (State.SCHEDULED, MINUTE))
+    assert promoted.messages == (
+        Due(first, State.SCHEDULED, 3 * MINUTE, TRACE),
+        Due(second, State.SCHEDULED, MINUTE),
+    )
 
 
 async def test_the_most_urgent_are_promoted_first_scheduled_before_retries(scenario: Scenario) -> None:

@@ -18,6 +18,7 @@ from tests.queue.scenario import (
     MINUTE,
     SECOND,
     START,
+    TRACE,
     Scenario,
     attempt,
     envelope,
@@ -222,12 +223,12 @@ async def test_a_recipients_reason_is_that_of_the_end(scenario: Scenario, reason
 
 async def test_the_answer_tells_which_had_begun(scenario: Scenario) -> None:
     idle = await scenario.submit_and_lease()
-    busy = await scenario.submit_and_begin()
+    busy = await scenario.submit_and_begin(trace=TRACE)
     await scenario.advance(LEASE_MS)
     reaped = await scenario.queue.chores.reap(0, ambiguous_delay_ms=0, max_rounds=9, max_age_ms=HOUR)
     assert sorted(reaped, key=lambda one: one.had_begun) == [
-        Reaped(idle.id, False, State.QUEUED),
-        Reaped(busy.id, True, State.RETRYING),
+        Reaped(idle.id, False, State.QUEUED, "default"),
+        Reaped(busy.id, True, State.RETRYING, "default", TRACE),
     ]
 
 

@@ -65,10 +65,13 @@ def test_the_version_is_written_the_same_in_both_places(project: dict[str, Any])
 
 
 def test_the_tools_are_tested_with_what_users_run() -> None:
-    assert pins("requirements.lock").items() <= pins("requirements-dev.lock").items()
+    runs, in_the_image, tools = map(pins, ("requirements.lock", "requirements-image.lock", "requirements-dev.lock"))
+
+    assert runs.items() <= in_the_image.items()
+    assert in_the_image.items() <= tools.items()
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-image.lock", "requirements-dev.lock"])
 def test_a_lock_satisfies_the_declared_bounds(lock: str, project: dict[str, Any]) -> None:
     declared = requirements(project)
 
@@ -77,7 +80,7 @@ def test_a_lock_satisfies_the_declared_bounds(lock: str, project: dict[str, Any]
     ] == []
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-image.lock", "requirements-dev.lock"])
 def test_a_lock_names_versions_and_hashes_and_no_host(lock: str) -> None:
     line = re.compile(r"[a-z0-9-]+==[^\s/]+( ; [^/\\]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?")
 

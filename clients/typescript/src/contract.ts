@@ -1919,6 +1919,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same as the field `idempotency_key`; of a batch, keys for the messages without one. */
                 readonly "Idempotency-Key"?: string;
+                /** @description The client's position in a trace (W3C Trace Context); what becomes of the message is a part of it. One that is malformed is passed over. */
+                readonly traceparent?: string;
                 /** @description An id of the client's own for this request, 1 to 64 of `[A-Za-z0-9._-]`; another one is not used. */
                 readonly "X-Request-Id"?: components["parameters"]["X-Request-Id"];
             };
@@ -1962,6 +1964,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same as the field `idempotency_key`; of a batch, keys for the messages without one. */
                 readonly "Idempotency-Key"?: string;
+                /** @description The client's position in a trace (W3C Trace Context); what becomes of the message is a part of it. One that is malformed is passed over. */
+                readonly traceparent?: string;
                 /** @description An id of the client's own for this request, 1 to 64 of `[A-Za-z0-9._-]`; another one is not used. */
                 readonly "X-Request-Id"?: components["parameters"]["X-Request-Id"];
             };

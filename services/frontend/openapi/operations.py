@@ -69,6 +69,14 @@ _KEY: Final[JsonSchema] = {
     "schema": IdempotencyKey().schema(),
 }
 
+_TRACE: Final[JsonSchema] = {
+    "name": "traceparent",
+    "in": "header",
+    "description": "The client's position in a trace (W3C Trace Context); what becomes of the message is a part of it. "
+    "One that is malformed is passed over.",
+    "schema": {"type": "string"},
+}
+
 
 def path_parameter(name: str, doc: str, pattern: str, example: str) -> JsonSchema:
     """Return a part of a path."""
@@ -126,7 +134,7 @@ _MESSAGES: Final = (
         ("invalid_message", "idempotency_key_reused", *_SUBMISSION),
         SUBMISSION_PROBLEMS,
         Body("Message", examples.MESSAGES),
-        (_KEY,),
+        (_KEY, _TRACE),
     ),
     Operation(
         "POST",
@@ -155,7 +163,7 @@ _MESSAGES: Final = (
         ("invalid_batch", *_SUBMISSION),
         BATCH_PROBLEMS,
         Body("Batch", examples.BATCHES),
-        (_KEY,),
+        (_KEY, _TRACE),
     ),
     Operation(
         "POST",

@@ -13,7 +13,7 @@ from services.frontend.problems import Problem, problem, refused_message, refuse
 from services.frontend.query import read_list_query
 from services.frontend.views import list_view, record_view, row_view
 from shared.domain.errors import QueueError
-from shared.domain.message import Record
+from shared.domain.message import DEFAULT_TENANT, Record
 from shared.domain.states import State
 from shared.queue.owners import Change, Done, OwnerResult
 from shared.runtime.logs import get_logger
@@ -49,7 +49,7 @@ class Messages:
         async with in_time():
             (result,) = await self._queue.owners.cancel([message_id])
             _require(result, "not_cancellable", Done.DONE, Done.NOTED)
-            log.info("message_cancelled", message_id=message_id, state=result.state)
+            log.info("message_cancelled", message_id=message_id, tenant=DEFAULT_TENANT, state=result.state)
             return await self._record(message_id, 202 if result.done is Done.NOTED else 200)
 
     async def change(self, request: web.Request) -> web.Response:
@@ -63,7 +63,7 @@ class Messages:
         async with in_time():
             result = await self._queue.owners.change(message_id, Change(**changes))
             _require(result, "not_changeable", Done.DONE)
-            log.info("message_changed", message_id=message_id, changes=sorted(changes))
+            log.info("message_changed", message_id=message_id, tenant=DEFAULT_TENANT, changes=sorted(changes))
             return await self._record(message_id)
 
     async def requeue(self, request: web.Request) -> web.Response:
@@ -72,7 +72,7 @@ class Messages:
         async with in_time():
             (result,) = await self._queue.owners.requeue([message_id])
             _require(result, "not_requeueable", Done.DONE, Done.UNCHANGED)
-            log.info("message_requeued", message_id=message_id)
+            log.info("message_requeued", message_id=message_id, tenant=DEFAULT_TENANT)
             return await self._record(message_id)
 
     async def delete(self, request: web.Request) -> web.Response:
@@ -81,7 +81,7 @@ class Messages:
         async with in_time():
             (result,) = await self._queue.owners.delete([message_id])
         _require(result, "not_final", Done.DONE)
-        log.info("message_deleted", message_id=message_id)
+        log.info("message_deleted", message_id=message_id, tenant=DEFAULT_TENANT)
         return web.Response(status=204)
 
     async def _record(self, message_id: str, status: int = 200) -> web.Response:

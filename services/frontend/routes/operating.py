@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from services.frontend.answers import REQUEST_ID, Declined, answer, in_time
+from services.frontend.answers import Declined, answer, in_time
 from services.frontend.bodies import judged, receive
 from services.frontend.cluster import Cluster
 from services.frontend.means import Means
@@ -95,7 +95,7 @@ class Operating:
             if not pools:
                 raise Declined(problem("not_found", _UNKNOWN[Scale.PROVIDER]))
             submission = compose_test(wish, name, pools[0], means.schemas.submission)
-            response = await self._submissions.take(submission, request[REQUEST_ID])
+            response = await self._submissions.take(submission, request)
         log.info("provider_tested", provider=name, pool=pools[0])
         return response
 

@@ -16,10 +16,13 @@ from shared.providers.interface import (
     KeyedAdapter,
     LookupAdapter,
     Parcel,
+    Phase,
     Reply,
     Request,
     Unsendable,
 )
+from shared.runtime import tracing
+from shared.runtime.tracing import SILENT, Kind, Span
 from shared.settings.model import ProviderSettings
 
 _R = TypeVar("_R", bound=Request)
@@ -117,7 +120,7 @@ class JoinedChannel:
         try:
             async with asyncio.timeout(_ASK_SECONDS):
                 request = self._lookups.build_lookup(parcel, self._options)
-                reply = await self._transport.exchange(request)
+                reply = await self._exchange(request)
         except (ReliableEmailError, TimeoutError):
             return None
         verdict = self._lookups.classify_lookup(request, reply)
@@ -147,10 +150,22 @@ class JoinedChannel:
     ) -> list[Verdict]:
         """Return the verdict of each parcel in a request."""
         began = asyncio.get_running_loop().time()
-        verdicts = read(await self._transport.exchange(request))
+        verdicts = read(await self._exchange(request))
         if self._repeat_seconds and all(parcel.deduplication_key for parcel in parcels):
             verdicts = await self._without_doubt(verdicts, request, read, began + self._repeat_seconds)
         return [_numbered(verdict, parcel) for verdict, parcel in zip(verdicts, parcels, strict=True)]
+
+    async def _exchange(self, request: Request) -> Reply:
+        """Carry one request, and show it in the trace of the message that it is for."""
+        span = tracing.start_inner("exchange", Kind.CLIENT)
+        if span is SILENT:
+            return await self._transport.exchange(request)
+        reply = Reply(Phase.CONNECT, "broken off")
+        try:
+            reply = await self._transport.exchange(request)
+        finally:
+            _tell(span, reply)
+        return reply
 
     async def _without_doubt(
         self, verdicts: Sequence[Verdict], request: Request, read: Callable[[Reply], Sequence[Verdict]], until: float
@@ -161,7 +176,7 @@ class JoinedChannel:
             if not in_doubt or asyncio.get_running_loop().time() + pause >= until:
                 break
             await asyncio.sleep(pause)
-            again = read(await self._transport.exchange(request))
+            again = read(await self._exchange(request))
             verdicts = [_surer(first, second) for first, second in zip(verdicts, again, strict=True)]
         return verdicts
 
@@ -178,6 +193,18 @@ async def _built(build: Callable[[], _R], size_bytes: int) -> _R:
     if size_bytes > _LARGE_BYTES:
         return await asyncio.to_thread(build)
     return build()
+
+
+def _tell(span: Span, reply: Reply) -> None:
+    """Say how far an exchange came, and end it."""
+    span.tell(reliable_email__phase=reply.phase.value)
+    if reply.status:
+        span.tell(http__response__status_code=reply.status)
+    if reply.final is not None:
+        span.tell(reliable_email__smtp_code=reply.final.code, reliable_email__smtp_stage=reply.stage)
+    if reply.error_kind:
+        span.tell(error__type=reply.error_kind)
+    span.end(reply.error)
 
 
 def _surer(first: Verdict, second: Verdict) -> Verdict:

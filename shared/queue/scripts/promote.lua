@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- promote: make ready what is due, the most urgent first, each with the time it was due.
 -- call   limit
--- gives  {now, 'ok', next due instant or -1, {state before, due, …}, now}
+-- gives  {now, 'ok', next due instant or -1, {id, state before, due, trace or '', …}, now}
 -- moves  scheduled -> queued; retrying -> queued
 -- uses   _clock _keys _record _places _endings
 local promoted = {}
@@ -12,8 +12,9 @@ for _, name in ipairs(DUE) do
     local id, instant = waiting[i], waiting[i + 1]
     local record = read_entry(name, id)
     if record then
-      promoted[#promoted + 1] = record.state
-      promoted[#promoted + 1] = instant
+      for _, told in ipairs({id, record.state, instant, record.trace or ''}) do
+        promoted[#promoted + 1] = told
+      end
       leave(id, record)
       record.waiting = false
       enter_ready(id, record, instant)

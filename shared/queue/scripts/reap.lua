@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- reap: take back leases that ran out.
 -- call   limit, ambiguous_delay_ms, max_rounds, max_age_ms
--- gives  {now, 'ok', {id, begun or not as 1 or 0, state}…}
+-- gives  {now, 'ok', {id, begun or not as 1 or 0, state, tenant, trace or ''}…}
 -- moves  sending -> queued | retrying | failed | partly_sent | cancelled | expired
 -- uses   _clock _keys _record _places _endings
 -- What never began goes back as it was. What had begun may have reached its provider: its attempt
@@ -63,7 +63,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', set('leased'), '-inf', now, 'LIM
     else
       take_back_unbegun(id, record)
     end
-    answers[#answers + 1] = {id, begun and '1' or '0', record.state}
+    answers[#answers + 1] = {id, begun and '1' or '0', record.state, record.tenant, record.trace or ''}
   end
 end
 conclude_call()

@@ -1,7 +1,7 @@
 #!lua
 -- submit: store messages, each in the place that its send time and priority say.
 -- call   idempotency_ms, messages: {id, tenant, flow, recipients, bytes, domain, full_at,
---        send | delay, expires | ttl, fail, pieces, key, fingerprint}; all times in milliseconds
+--        send | delay, expires | ttl, fail, pieces, trace, key, fingerprint}; all times in milliseconds
 -- bodies ARGV[2…], one for each message, in order
 -- gives  {now, 'ok', {status, id, created, send, expires, flow, domain}…}; status is `accepted`,
 --        `repeated` (this very call, again), `replayed` (the idempotency key's first answer),
@@ -79,7 +79,7 @@ local function store(message, body)
   local record = {
     tenant = message.tenant, flow = message.flow, recipients = message.recipients, bytes = message.bytes,
     send = send, expires = expires, ttl = message.ttl, pieces = message.pieces, fail = message.fail,
-    created = log(message.id),
+    trace = message.trace, created = log(message.id),
   }
   for piece = 1, message.pieces or 0 do
     redis.call('PERSIST', key('piece', message.id) .. ':' .. piece)

@@ -115,6 +115,14 @@ class Member:
             sample.value for sample in samples if sample.name == full and labels.items() <= sample.labels.items()
         )
 
+    async def shows(self, wanted: float, name: str, **labels: str) -> None:
+        """Wait until one of its metrics shows this; gauges are set every few seconds, and nothing is logged of it."""
+        async with asyncio.timeout(30):
+            while True:
+                if await self.metric(name, **labels) == wanted:
+                    return
+                await asyncio.sleep(0.02)
+
 
 @dataclass(slots=True)
 class Cluster:

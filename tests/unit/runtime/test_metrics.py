@@ -3,11 +3,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from prometheus_client import generate_latest
+from prometheus_client import Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.domain.message import Priority
-from shared.runtime.metrics import ROLES, Description, Metrics, describe
+from shared.runtime.metrics import LABELS, ROLES, Description, Family, Metrics, describe
 
 #: What dashboards and alerts rely on: name -> labels.
 PROMISED = {
@@ -38,7 +38,29 @@ PROMISED = {
     "redis_seconds": ("script",),
     "durability_ok": (),
     "event_loop_lag_seconds": (),
+    "http_requests_total": ("route", "status"),
+    "submissions_waiting": (),
+    "shard_depth": ("shard",),
+    "processes": ("role",),
+    "redis_up": ("server",),
+    "redis_aof_ok": ("server",),
+    "redis_replicas": ("server",),
+    "redis_replicas_wanted": (),
+    "redis_memory_used_bytes": ("server",),
+    "redis_memory_limit_bytes": ("server",),
+    "provider_info": ("provider", "kind", "tier"),
+    "provider_in_flight": ("provider",),
+    "provider_concurrency": ("provider",),
+    "provider_quota_limit": ("provider", "quota"),
+    "breaker_openings_total": ("provider", "reason"),
+    "leases_held": (),
+    "redis_errors_total": ("script", "kind"),
+    "config_info": ("revision",),
+    "build_info": ("role", "version"),
 }
+
+#: Up to which age a message is in time, by the objectives for its priority.
+OBJECTIVES_SECONDS = (5, 30, 300, 21_600)
 
 every_metric = pytest.mark.parametrize("metric", describe(), ids=lambda metric: metric.name)
 
@@ -72,6 +94,50 @@ def test_a_unit_in_a_name_is_a_base_unit(metric: Description) -> None:
 @every_metric
 def test_no_label_can_hold_a_message_an_address_or_a_tenant(metric: Description) -> None:
     assert not {"message_id", "id", "tenant", "email", "recipient", "domain"} & set(metric.labels)
+
+
+@every_metric
+def test_it_is_known_what_bounds_each_label(metric: Description) -> None:
+    assert set(metric.labels) <= set(LABELS)
+
+
+def test_no_bound_is_told_of_a_label_that_nothing_has() -> None:
+    assert set(LABELS) == {label for metric in describe() for label in metric.labels}
+
+
+def bounds_of(histogram: Histogram | Family[Histogram]) -> list[float]:
+    one = histogram["high"] if isinstance(histogram, Family) else histogram
+    return list(one._upper_bounds)
+
+
+def test_each_objective_can_be_judged_by_a_bucket() -> None:
+    assert set(OBJECTIVES_SECONDS) <= set(bounds_of(Metrics().end_to_end_seconds))
+
+
+@pytest.mark.parametrize(
+    ("name", "longest"),
+    [
+        ("submit_seconds", 3),  # a frontend answers within 3 s
+        ("redis_seconds", 3),  # a call is given up before
+        ("promotion_lateness_seconds", 3_600),  # an outage of an hour
+        ("attempt_seconds", 600),  # SMTP after the final dot
+        ("end_to_end_seconds", 259_200),  # three days of retries
+        ("commit_batch_size", 500),  # a flush
+    ],
+)
+def test_what_takes_longest_still_falls_into_a_bucket(name: str, longest: float) -> None:
+    *finite, _ = bounds_of(getattr(Metrics(), name))
+
+    assert finite[-1] >= longest
+
+
+@pytest.mark.parametrize(
+    "name", [metric.name for metric in describe() if metric.name.endswith("_seconds") and metric.type == "histogram"]
+)
+def test_what_takes_a_few_milliseconds_is_told_apart(name: str) -> None:
+    bounds = bounds_of(getattr(Metrics(), name.removeprefix("reliable_email_")))
+
+    assert sum(bound <= 0.05 for bound in bounds) >= 3
 
 
 @every_metric
@@ -126,6 +192,30 @@ def test_a_forgotten_series_is_no_longer_shown() -> None:
 
 def test_forgetting_what_was_never_there_is_no_error() -> None:
     Metrics().provider_health.forget("ses-eu")
+
+
+def test_a_series_that_was_begun_is_shown_at_0() -> None:
+    metrics = Metrics()
+    metrics.attempts.begin(("ses-eu", "accepted"))
+
+    assert 'reliable_email_attempts_total{outcome="accepted",provider="ses-eu"} 0.0' in text(metrics)
+
+
+def test_a_series_that_is_begun_again_keeps_its_count() -> None:
+    metrics = Metrics()
+    metrics.promoted["retry"].inc(7)
+    metrics.promoted.begin("retry")
+
+    assert 'reliable_email_promoted_total{from="retry"} 7.0' in text(metrics)
+
+
+def test_only_the_revision_that_is_in_force_is_shown() -> None:
+    metrics = Metrics()
+    metrics.show_revision("0a1b2c3d")
+    metrics.show_revision("9f2c1a7e")
+
+    shown = [line for line in text(metrics).splitlines() if line.startswith("reliable_email_config_info")]
+    assert shown == ['reliable_email_config_info{revision="9f2c1a7e"} 1.0']
 
 
 def test_a_role_shows_nothing_that_it_does_not_feed() -> None:

@@ -1,0 +1,86 @@
+"""A client's `traceparent` travels with its message, whether anybody records spans here or not."""
+
+from __future__ import annotations
+
+import re
+
+import aiohttp
+import pytest
+
+from tests.services.frontend.running import Running, message
+from tests.traces import SPAN_ID, TRACE_ID, TRACEPARENT, id_of, kept_traces, parent_of, trace_of
+
+
+async def stored_trace(frontend: Running, message_id: str) -> str | None:
+    """Return the position in a trace that is stored with a message."""
+    return await frontend.scenario.stored_field(message_id, "trace")
+
+
+@pytest.mark.parametrize(("header", "stored"), [(TRACEPARENT, TRACEPARENT), ("00-nonsense", None), (None, None)])
+async def test_a_traceparent_is_stored_as_it_came_where_it_is_one(
+    frontend: Running, header: str | None, stored: str | None
+) -> None:
+    answer = await frontend.submit({} if header is None else {"traceparent": header})
+    assert answer.status == 202
+    assert await stored_trace(frontend, answer.body["id"]) == stored
+
+
+async def test_of_two_traceparents_none_is_taken(frontend: Running) -> None:
+    headers = [("traceparent", TRACEPARENT), ("traceparent", TRACEPARENT), ("Content-Type", "application/json")]
+    async with aiohttp.ClientSession() as client:
+        url = f"http://127.0.0.1:{frontend.port}/v1/messages"
+        async with client.post(url, json=message(), headers=headers) as answer:
+            assert answer.status == 202
+            assert await stored_trace(frontend, (await answer.json())["id"]) is None
+
+
+async def test_all_messages_of_a_batch_share_its_traceparent(frontend: Running) -> None:
+    body = {"messages": [message(), message()]}
+    answer = await frontend.post("/v1/messages/batch", body, headers={"traceparent": TRACEPARENT})
+    ids = [result["message"]["id"] for result in answer.body["results"]]
+    assert [await stored_trace(frontend, one) for one in ids] == [TRACEPARENT, TRACEPARENT]
+
+
+async def test_a_replay_keeps_the_trace_of_the_first_time(frontend: Running) -> None:
+    first = await frontend.submit({"Idempotency-Key": "k", "traceparent": TRACEPARENT})
+    again = await frontend.submit({"Idempotency-Key": "k", "traceparent": TRACEPARENT.replace("b7", "c8")})
+    assert again.body["id"] == first.body["id"]
+    assert await stored_trace(frontend, first.body["id"]) == TRACEPARENT
+
+
+async def test_request_and_enqueueing_are_steps_of_the_clients_trace(frontend: Running) -> None:
+    async with kept_traces() as traces:
+        answer = await frontend.submit({"traceparent": TRACEPARENT})
+        request, enqueue = traces.one("POST /v1/messages"), traces.one("enqueue")
+    assert {trace_of(span) for span in traces.spans} == {TRACE_ID}
+    assert [parent_of(request), parent_of(enqueue)] == [SPAN_ID, id_of(request)]
+    assert (request.attributes or {})["http.response.status_code"] == 202
+    assert (enqueue.attributes or {})["messaging.message.id"] == answer.body["id"]
+    assert await stored_trace(frontend, answer.body["id"]) == f"00-{TRACE_ID}-{id_of(enqueue)}-01"
+
+
+async def test_each_message_of_a_batch_is_a_step_of_its_own(frontend: Running) -> None:
+    async with kept_traces() as traces:
+        answer = await frontend.post("/v1/messages/batch", {"messages": [message(), {"to": 1}, message()]})
+        steps = traces.named("enqueue")
+    ids = [result["message"]["id"] for result in answer.body["results"] if "message" in result]
+    assert [(step.attributes or {})["messaging.message.id"] for step in steps] == ids
+    assert len({parent_of(step) for step in steps}) == 1
+
+
+@pytest.mark.parametrize(("percent", "expected"), [(0.0, 0), (100.0, 2)])
+async def test_without_a_clients_decision_the_configured_share_is_traced(
+    frontend: Running, percent: float, expected: int
+) -> None:
+    async with kept_traces(percent) as traces:
+        answer = await frontend.submit()
+    assert len(traces.spans) == expected
+    stored = await stored_trace(frontend, answer.body["id"]) or ""
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", stored)
+    assert int(stored[-2:], 16) & 1 == min(expected, 1)  # whoever goes on with it need not decide anew
+
+
+async def test_probes_are_no_steps(frontend: Running) -> None:
+    async with kept_traces() as traces:
+        await frontend.get("/healthz")
+    assert traces.spans == []
