@@ -43,8 +43,12 @@ class Works:
         self._shards[shard] = known
 
     def in_shard(self, shard: int) -> Mapping[str, Mapping[Priority, int]] | None:
-        """Return a shard's flows with work, None where somebody must look."""
-        return self._shards[shard]
+        """Return a shard's flows with work as they are known now, None where somebody must look.
+
+        A copy: bells ring while the caller waits for Redis.
+        """
+        known = self._shards[shard]
+        return None if known is None else {pool: dict(flows) for pool, flows in known.items()}
 
     def has(self, priority: Priority) -> bool:
         """Whether a message of this priority is known to wait."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -88,20 +90,41 @@ class Unused:
     number: int
 
 
+@dataclass(slots=True)
+class _Draws:
+    """The number of the latest draw of a provider, and of the latest whose answer was heard."""
+
+    number: int = 0
+    heard: int = 0
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 class ProviderStates:
     """The senders' side of what is shared about providers."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._name = secrets.token_hex(8)
+        self._draws: dict[str, _Draws] = {}
 
     async def draw(
         self, provider: str, limits: Limits, wanted: int, *, reserve: float = 0, seconds: float = PATIENCE_SECONDS
     ) -> Drawn:
         """Take tokens from the bucket and the quotas that all senders share, leaving `reserve` in the bucket.
 
-        Raises QueueError. A call whose answer was lost may cost tokens, never grant them twice.
+        Raises QueueError. What a call granted whose answer was lost goes back with the next one; until
+        then it is nobody's.
         """
-        return await self._draw(provider, limits, {"wanted": wanted, "reserve": reserve}, seconds)
+        arguments: dict[str, Any] = {"wanted": wanted, "reserve": reserve}
+        if not wanted or not limits.quotas:
+            return await self._draw(provider, limits, arguments, seconds)
+        draws = self._draws.setdefault(provider, _Draws())
+        async with draws.turn:  # one after the other: a later call would take back what an earlier one was granted
+            draws.number += 1
+            arguments["draw"] = [self._name, draws.number, draws.heard]
+            drawn = await self._draw(provider, limits, arguments, seconds)
+            draws.heard = draws.number
+            return drawn
 
     async def give_back(self, provider: str, limits: Limits, unused: Unused) -> Drawn:
         """Give back what was drawn and not used. Raises QueueError; then it may be lost, and is not given again."""

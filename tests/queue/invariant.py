@@ -56,13 +56,26 @@ READ: Final[Mapping[str, tuple[Any, ...]]] = {
     "quota": ("HGETALL",),
     "slots": ("ZRANGE", 0, -1, "WITHSCORES"),
     "returned": ("GET",),
+    "drawn": ("HGETALL",),
     "probe": ("GET",),
 }
 #: Kinds that the tests add.
 TEST_KINDS: Final = frozenset({"test-clock", "frozen-clock"})
 #: What must end by itself; nothing else may.
 ENDING: Final = frozenset(
-    {"sender", "idempotency", "operation", "rate", "process", "accepted", "quota", "slots", "returned", "probe"}
+    {
+        "sender",
+        "idempotency",
+        "operation",
+        "rate",
+        "process",
+        "accepted",
+        "quota",
+        "slots",
+        "returned",
+        "drawn",
+        "probe",
+    }
 )
 
 _PREFIX: Final = struct.Struct(">BI")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from shared.domain.errors import AnswerLost
 from shared.policy.quotas import Quota
+from shared.queue.core import Core
 from shared.queue.provider_state import Drawn, Limits, Throttled, Unused
 from tests.queue.scenario import HOUR, MINUTE, RELAY, SECOND, START, Scenario
 
@@ -246,3 +249,63 @@ async def test_a_caller_whose_clock_shows_another_span_gets_nothing(scenario: Sc
         other["until"] = START + HOUR
     (granted, *_) = await core.run("draw", tag, {"wanted": 5, "reserve": 0, "quotas": [other]})
     assert int(granted) == 0
+
+
+# Answers that are lost
+
+
+async def lose_an_answer(scenario: Scenario, monkeypatch: pytest.MonkeyPatch, wanted: int, rate: float | None) -> None:
+    """Draw, and never hear what was granted."""
+    run = Core.run
+
+    async def run_and_lose(core: Core, *arguments: Any, **more: Any) -> None:
+        await run(core, *arguments, **more)
+        raise AnswerLost
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Core, "run", run_and_lose)
+        with pytest.raises(AnswerLost):
+            await draw(scenario, wanted, rate=rate)
+
+
+async def test_what_was_granted_without_being_heard_goes_back_with_the_next_draw(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await draw(scenario, 10)
+    for _ in range(3):
+        await lose_an_answer(scenario, monkeypatch, 50, None)
+    assert (await draw(scenario, 0)).used == (60,)
+    again = await draw(scenario, 100)
+    assert (again.granted, again.used) == (90, (100,))
+
+
+async def test_so_do_the_tokens_of_its_rate(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    await lose_an_answer(scenario, monkeypatch, 15, 20)
+    assert (await draw(scenario, 20, rate=20)).granted == 20
+
+
+async def test_what_was_heard_does_not_go_back(scenario: Scenario) -> None:
+    assert [(await draw(scenario, 30)).used for _ in range(3)] == [(30,), (60,), (90,)]
+
+
+async def test_a_draw_that_comes_after_the_next_one_is_granted_nothing(scenario: Scenario) -> None:
+    core = scenario.queue.core
+    quota = {"name": DAILY.name, "messages": 100, "window_ms": DAY, "slot_ms": SLOT}
+    late = {"wanted": 5, "reserve": 0, "quotas": [quota], "draw": ["s", 1, 0]}
+    following = {**late, "draw": ["s", 2, 0]}
+    tag = core.provider_tag(RELAY)
+    granted = [(await core.run("draw", tag, dict(one)))[0] for one in (following, late, following)]
+    assert granted == [5, 0, 5]
+    assert (await draw(scenario, 0)).used == (5,)
+
+
+async def test_draws_at_the_same_time_do_not_take_back_each_other_s(scenario: Scenario) -> None:
+    granted = await asyncio.gather(*(draw(scenario, 30) for _ in range(4)))
+    assert sorted(one.granted for one in granted) == [10, 30, 30, 30]
+
+
+async def test_the_memory_of_a_draw_ends(scenario: Scenario) -> None:
+    await draw(scenario, 1)
+    (names,) = await stored(scenario, "KEYS", "drawn:*")
+    (remaining,) = await stored(scenario, "PTTL", "drawn:" + names[0].decode().partition("drawn:")[2])
+    assert 0 < remaining <= 600_000

@@ -161,7 +161,7 @@ class Submissions:
 
 
 def _traced(submission: Submission, request: web.Request) -> tuple[Submission, Span]:
-    """Return a submission that says where it stands in its client's trace or one of ours, and the step of storing it."""
+    """Return a submission that knows its place in its client's trace or one of ours, and the step of storing it."""
     if not tracing.is_on():
         trace = request[TRACE]
         return (replace(submission, trace=trace) if trace else submission), SILENT

@@ -2,7 +2,8 @@
 -- draw: take tokens from the bucket and the quotas that all senders of a provider share.
 -- call   rate (tokens a second, absent: no limit), burst, wanted, reserve (tokens that must stay),
 --        quotas: {name, messages, and window_ms, slot_ms of a rolling or from, until of a calendar's span},
---        back: {units, instant of their draw, sender, its rising number} of what was drawn and not used
+--        back: {units, instant of their draw, sender, its rising number} of what was drawn and not used,
+--        draw: {sender, its rising number, number of the latest draw whose answer it has heard}, where there are quotas
 -- gives  {now, 'ok', granted, instant at which the next token is there, blocked until or 0,
 --        instant at which a spent quota frees or 0, now, {used of each quota}}
 -- moves  nothing
@@ -35,7 +36,36 @@ if call.back then
   take_back(unpack(call.back))
 end
 
-local granted, frees, used = call.wanted, 0, {}
+-- What a draw granted whose answer was lost goes back with the sender's next draw: a unit of a month is too
+-- dear to be lost to a slow answer. A draw that comes late, after that next one, is granted nothing.
+local function is_current(sender, number, heard)
+  local drawn = key('drawn', sender)
+  local latest = redis.call('HMGET', drawn, 'number', 'units', 'at')
+  local before = tonumber(latest[1] or 0)
+  if number < before then
+    return false
+  end
+  if before > heard then
+    tokens = tokens and math.min(burst, tokens + latest[2])
+    for _, quota in ipairs(call.quotas) do
+      give_back(quota, tonumber(latest[2]), tonumber(latest[3]))
+    end
+  end
+  return true
+end
+
+local function remember(units, sender, number)
+  local drawn = key('drawn', sender)
+  redis.call('HSET', drawn, 'number', number, 'units', units, 'at', string.format('%d', now))
+  redis.call('PEXPIRE', drawn, 600000)
+end
+
+local wanted = call.wanted
+if call.draw and not is_current(unpack(call.draw)) then
+  wanted = 0
+end
+
+local granted, frees, used = wanted, 0, {}
 local reserve = rate and math.min(call.reserve, burst - 1)
 for i, quota in ipairs(call.quotas) do
   local spent, ends = look_at(quota)
@@ -57,6 +87,10 @@ for i, quota in ipairs(call.quotas) do
     use(quota, granted)
     used[i] = used[i] + granted
   end
+end
+
+if call.draw and wanted > 0 then
+  remember(granted, unpack(call.draw))
 end
 
 local next_at = now

@@ -79,3 +79,12 @@ def test_a_humbler_message_of_the_same_pool_could_be_the_probe(waiting: list[Wor
     works.learned(1, waiting)
 
     assert works.has_humbler("default", Priority.HIGH) is has_humbler
+
+
+def test_what_was_read_does_not_change_when_a_bell_rings() -> None:
+    works = Works(1)
+    works.learned(0, [Work("default", Priority.BULK, 1_000)])
+    read = works.in_shard(0)
+    works.rang(0, "default:critical", 2_000)
+    works.rang(0, "alerts:high", 2_000)
+    assert read == {"default": {Priority.BULK: 1_000}}
