@@ -343,7 +343,7 @@ class Metrics:
         self.provider_tokens = self._gauges(
             "provider_tokens",
             ("provider",),
-            "Messages that the provider's rate limit, shared by all senders, allows at once.",
+            "Messages that this sender may hand over at once: drawn from the shared rate and quotas, and not used yet.",
             (SENDER,),
         )
         self.provider_misconfigured = self._gauges(
@@ -400,7 +400,8 @@ class Metrics:
             "stale_writes_total",
             ("script",),
             "Calls that changed nothing because their lease was no longer theirs.",
-            ROLES,
+            (SENDER,),
+            known=(("begin",), ("settle",), ("release",)),
         )
         self.redis_seconds = self._histograms(
             "redis_seconds",

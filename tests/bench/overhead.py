@@ -1,122 +1,124 @@
-"""What a frontend's metrics cost: one that counts and is asked every second beside one that does neither.
+"""What a frontend's metrics cost: counting, and asked every second, beside doing neither.
 
-Both run on the same core and write to the same server. Short rounds of the two alternate, each pair in the other
-order than the one before, so that whatever else the machine does meets both; what counts is the ratio in each pair.
+One frontend under a steady load changes between the two; what counts is the ratio in each group of turns.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import statistics
 import threading
 import urllib.request
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import orjson
-import psutil
 
+from tests.bench.alternating import GROUP, TURN_SECONDS, TURNS_VARIABLE, Turn
 from tests.bench.harness import Row
 from tests.bench.installation import OTHERS, Installation, load_of
 from tests.bench.submitting import MESSAGE
-from tests.redis_server import free_port
 
-_PAIRS: Final = 15
-_SECONDS: Final = 2.0
+#: The first group warms up.
+_GROUPS: Final = 25
 _CONNECTIONS: Final = 64
-_SCRAPE_SECONDS: Final = 1.0
 #: Metrics may cost 3 %.
 _BAR: Final = 0.97
 
 
-class Round(NamedTuple):
-    """What one frontend did: messages a second, and microseconds of its own time for each."""
+class Figures(NamedTuple):
+    """What was done in the turns of one kind: messages a second, and microseconds of the processor for each."""
 
     per_second: float
     cpu_us: float
 
-
-@dataclass(frozen=True, slots=True)
-class Frontend:
-    """One of the two; `ops_port` only of the one that is asked."""
-
-    process: psutil.Process
-    api_port: int
-    ops_port: int | None
-
     @classmethod
-    def start(cls, here: Installation, program: str, *, is_scraped: bool) -> Frontend:
-        """Start a frontend on a port of its own."""
-        api_port = free_port()
-        process = here.start("frontend", program=program, environ={"RELIABLE_EMAIL_FRONTEND__PORT": str(api_port)})
-        return cls(psutil.Process(process.pid), api_port, here.ops_port if is_scraped else None)
-
-    def round(self, body: Path) -> Round:
-        """Submit for a while."""
-        before = self._cpu_seconds()
-        with scraped(self.ops_port):
-            result = load_of(self.api_port, _CONNECTIONS, _SECONDS, "/v1/messages", body)
-        assert set(result["statuses"]) == {"202"}, result
-        return Round(result["per_second"], 1e6 * (self._cpu_seconds() - before) / result["statuses"]["202"])
-
-    def _cpu_seconds(self) -> float:
-        return sum(self.process.cpu_times()[:2])
+    def of(cls, turns: Sequence[Turn]) -> Figures:
+        """Return the figures of some turns together."""
+        messages = sum(turn.messages for turn in turns)
+        return cls(
+            messages / sum(turn.seconds for turn in turns), 1e6 * sum(turn.cpu_seconds for turn in turns) / messages
+        )
 
 
-@contextlib.contextmanager
-def scraped(port: int | None) -> Iterator[None]:
-    """Ask for the metrics every second, as Prometheus does, from the other core."""
-    if port is None:
-        yield
-        return
-    over = threading.Event()
-    thread = threading.Thread(target=_scrape, args=(port, over))
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+class Companion:
+    """Hears of each turn: empties the queue at the start of a group, and asks once in it for the metrics.
 
+    A group counts for a second in all, so that they are asked for once a second.
+    """
 
-def _scrape(port: int, over: threading.Event) -> None:
-    if hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1:
-        os.sched_setaffinity(0, {OTHERS})  # of this thread alone
-    while not over.wait(_SCRAPE_SECONDS):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-            answer.read()
+    def __init__(self, here: Installation) -> None:
+        self.address = str(here.folder / "turns")
+        self.turns: list[Turn] = []
+        self._here = here
+        self._ops_port = 0
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.address)
+        self._thread = threading.Thread(target=self._listen)
+
+    @contextlib.contextmanager
+    def listening(self, ops_port: int) -> Iterator[None]:
+        """Do so for a while."""
+        self._ops_port = ops_port
+        self._thread.start()
+        try:
+            yield
+        finally:
+            self._socket.shutdown(socket.SHUT_RDWR)
+            self._thread.join()
+            self._socket.close()
+
+    def _listen(self) -> None:
+        if hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1:
+            os.sched_setaffinity(0, {OTHERS})  # of this thread alone
+        while told := self._socket.recv(1024):
+            turn = Turn(**orjson.loads(told))
+            if turn.seconds:
+                self.turns.append(turn)
+            elif turn.kind == "rest":
+                self._here.redis.command("FLUSHALL", "ASYNC")
+            elif turn.place == 1:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self._ops_port}/metrics", timeout=5) as answer:
+                    answer.read()
+
+    def groups(self) -> Iterator[tuple[Figures, Figures]]:
+        """Yield what was done while counting and while not, for each whole group but the first."""
+        starts = [number for number, turn in enumerate(self.turns) if turn.kind == "rest"]
+        for start in starts[1:]:
+            group = self.turns[start : start + len(GROUP)]
+            if len(group) == len(GROUP):
+                yield (
+                    Figures.of([turn for turn in group if turn.kind == "counting"]),
+                    Figures.of([turn for turn in group if turn.kind == "silent"]),
+                )
 
 
 def rows() -> list[Row]:
     with Installation('[[providers]]\nname = "null"\nkind = "sandbox"\n') as here:
         body = here.folder / "single.json"
         body.write_bytes(orjson.dumps(MESSAGE))
-        counting = Frontend.start(here, "reliable_email", is_scraped=True)
-        silent = Frontend.start(here, "tests.bench.unmeasured", is_scraped=False)
-        for one in (counting, silent):
-            one.round(body)  # warm
-        pairs = []
-        for number in range(_PAIRS):
-            # The queue of both is empty at first, and its file small.
-            here.redis.command("FLUSHALL")
-            order = (counting, silent) if number % 2 else (silent, counting)
-            found = {one: one.round(body) for one in order}
-            pairs.append((found[counting], found[silent]))
+        companion = Companion(here)
+        here.start("frontend", program="tests.bench.alternating", environ={TURNS_VARIABLE: companion.address})
+        with companion.listening(here.ops_port):
+            seconds = (_GROUPS + 2) * len(GROUP) * TURN_SECONDS
+            result = load_of(here.api_port, _CONNECTIONS, seconds, "/v1/messages", body)
+        assert set(result["statuses"]) == {"202"}, result
+        # The last turns may have seen the load end.
+        groups = list(companion.groups())[:_GROUPS]
     return [
         _row(
-            "submissions with metrics on, scraped each second",
+            "submissions while counting, scraped each second",
             "messages/s",
-            [(on.per_second, off.per_second) for on, off in pairs],
-            [on.per_second / off.per_second for on, off in pairs],
+            [(on.per_second, off.per_second) for on, off in groups],
+            [on.per_second / off.per_second for on, off in groups],
         ),
         _row(
             "… and the frontend's own time for each",
             "µs",
-            [(on.cpu_us, off.cpu_us) for on, off in pairs],
-            [off.cpu_us / on.cpu_us for on, off in pairs],
+            [(on.cpu_us, off.cpu_us) for on, off in groups],
+            [off.cpu_us / on.cpu_us for on, off in groups],
         ),
     ]
 

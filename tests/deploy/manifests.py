@@ -17,7 +17,7 @@ import yaml
 ROOT: Final = Path(__file__).parents[2]
 OVERLAYS: Final = ("dev", "production")
 #: The alternatives that no overlay takes; each is rendered with what it needs.
-ALTERNATIVES: Final = ("gateway",)
+ALTERNATIVES: Final = ("gateway", "tracing")
 ROLES: Final = ("frontend", "scheduler", "sender")
 
 Manifest = dict[str, Any]
@@ -32,7 +32,10 @@ def render(folder: Path) -> list[Manifest]:
 
 
 def copy_with_secrets(target: Path) -> Path:
-    """Copy `k8s` and make its secrets there, as an operator does."""
+    """Copy `k8s`, and what it takes from `grafana`, and make its secrets there, as an operator does."""
+    (target / "grafana").mkdir()
+    shutil.copy(ROOT / "grafana" / "kustomization.yaml", target / "grafana")
+    shutil.copytree(ROOT / "grafana" / "dashboards", target / "grafana" / "dashboards")
     copy = target / "k8s"
     shutil.copytree(ROOT / "k8s", copy, ignore=shutil.ignore_patterns("secrets"))
     for overlay in OVERLAYS:
@@ -109,6 +112,11 @@ class Rendered:
     def _hashed(self, kind: str, name: str) -> str | None:
         pattern = re.compile(rf"{re.escape(name)}-[a-z0-9]{{10}}")
         return next((found for one in self.of_kind(kind) if pattern.fullmatch(found := one["metadata"]["name"])), None)
+
+    @property
+    def dashboards(self) -> list[Manifest]:
+        """What Grafana's sidecar picks up: no pod of ours reads it."""
+        return [one for one in self.of_kind("ConfigMap") if "grafana_dashboard" in one["metadata"].get("labels", {})]
 
     @property
     def workloads(self) -> list[Workload]:

@@ -18,6 +18,17 @@ TARGET: Final = ROOT / "k8s" / "components" / "monitoring" / "prometheusrule.yam
 _NOTE: Final = "# Written by `make manifests` from grafana/rules; what stands here is changed there.\n"
 
 
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # yaml ships no types
+    """Leaves lines as they are, so that an expression is read as it was written."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """Return a text of several lines as a block, any other as YAML likes it."""
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
 def prometheus_rule() -> str:
     """Return the manifest, with the groups of every file of rules, in the order of their names."""
     files = sorted([*SOURCES.glob("*.yaml"), *SOURCES.glob("*.yml")])
@@ -28,7 +39,7 @@ def prometheus_rule() -> str:
         "metadata": {"name": "reliable-email", "labels": {"app.kubernetes.io/name": "reliable-email"}},
         "spec": {"groups": groups},
     }
-    text: str = yaml.safe_dump(manifest, sort_keys=False, width=120, allow_unicode=True)
+    text: str = yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
     return _NOTE + text
 
 

@@ -213,3 +213,9 @@ def test_every_file_that_the_page_names_is_there() -> None:
     named = {path for path in re.findall(r"k8s/[\w./-]+", page) if "mine" not in path and "/secrets/" not in path}
 
     assert [path for path in sorted(named) if not (ROOT / path.rstrip(".")).exists()] == []
+
+
+def test_production_brings_every_dashboard_to_grafana(overlays: dict[str, Rendered]) -> None:
+    brought = {name: text for one in overlays["production"].dashboards for name, text in one["data"].items()}
+
+    assert brought == {path.name: path.read_text() for path in (ROOT / "grafana" / "dashboards").glob("*.json")}

@@ -1,0 +1,1 @@
+"""Dashboards and rules: well made, fresh, and about metrics that exist."""
