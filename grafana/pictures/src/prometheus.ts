@@ -140,17 +140,27 @@ function time(instants: number[], interval?: number): Field<number> {
 }
 
 function timeSeries(target: Target, series: Series, interval: number): DataFrame {
-  const points = samples(series);
+  const points = withGaps(samples(series), interval / 1000);
   const { __name__: name, ...labels } = series.metric;
-  const value: Field<number> = {
+  const value: Field<number | null> = {
     name: name ?? "Value",
     type: FieldType.number,
-    values: points.map(([, text]) => number(text)),
+    values: points.map(([, text]) => (text === null ? null : number(text))),
     labels,
     config: { displayNameFromDS: legend(target, series.metric) },
   };
   const instants = points.map(([seconds]) => seconds);
   return { refId: target.refId, length: points.length, fields: [time(instants, interval), value] };
+}
+
+/** Return the samples with a null for each step that has none: what is left out would be bridged by a line. */
+function withGaps(points: Sample[], step: number): [seconds: number, text: string | null][] {
+  return points.flatMap(([seconds, text], index) => {
+    const before = points[index - 1]?.[0] ?? seconds;
+    const missing = Math.max(0, Math.round((seconds - before) / step) - 1);
+    const gap = Array.from({ length: missing }, (_, place): [number, null] => [before + (place + 1) * step, null]);
+    return [...gap, [seconds, text] as [number, string]];
+  });
 }
 
 /** Return a series' name; nothing where Grafana is to make it from the labels. */
