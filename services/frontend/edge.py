@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import Counter
 
 from services.frontend.answers import REQUEST_ID, SPAN, TRACE, Declined, problem_answer, problem_of, unavailable
 from services.frontend.auth import Door
@@ -51,9 +50,8 @@ class Edge:
     def __init__(self, door: Door, guard: Guard, metrics: Metrics, draining: asyncio.Event) -> None:
         self._door = door
         self._guard = guard
-        self._requests = metrics.http_requests
-        #: Those of routes, at hand: the names of route and status are made once.
-        self._counters: dict[tuple[web.AbstractRoute, int], Counter] = {}
+        self._answers = metrics.http_requests.counts
+        self._names: dict[web.AbstractRoute, str] = {}
         self._draining = draining
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -80,18 +78,17 @@ class Edge:
             await self._idle.wait()
 
     def _count(self, route: web.AbstractRoute, status: int) -> None:
-        counter = self._counters.get((route, status))
-        if counter is None:
-            if route.resource is None:
+        name = self._names.get(route)
+        if name is None:
+            if route.resource is None:  # the router makes another for each request that it cannot place
                 self.count_other(status)
                 return
-            counter = self._requests[f"{route.method} {route.resource.canonical}", str(status)]
-            self._counters[route, status] = counter
-        counter.inc()
+            name = self._names[route] = f"{route.method} {route.resource.canonical}"
+        self._answers[name, status] += 1
 
     def count_other(self, status: int) -> None:
         """Count an answer to what belongs to no route."""
-        self._requests["other", str(status)].inc()
+        self._answers["other", status] += 1
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Return what its route makes of a request, or a problem, never neither."""

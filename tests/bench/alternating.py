@@ -4,7 +4,8 @@
 
 Two frontends side by side never run equally fast: what one finds in the caches the other does not, and the machine
 changes its speed from second to second. Here one and the same changes its mind four times a second. While it does not
-count, what would be counted, set or observed is thrown away where the metrics' library would take it.
+count, what would be counted, set or observed is thrown away where the metrics' library, or the tally of answers,
+would take it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from reliable_email.cli import main
 from services.frontend import app
 from services.frontend.commit import Commit
+from services.frontend.edge import Edge
 from shared.queue.submissions import Result
 
 #: Names the socket to which each turn is told.
@@ -32,7 +34,10 @@ TURN_SECONDS: Final = 0.25
 #: What is drifting, as the memory of Redis, meets both kinds of turns alike; in the first the queue is emptied.
 GROUP: Final = ("rest", *2 * ("counting", "silent", "silent", "counting"))
 
-_TAKEN: Final = ((Counter, "inc"), (Gauge, "inc"), (Gauge, "set"), (Histogram, "observe"))
+_TAKEN: Final[Sequence[tuple[type, str]]] = (
+    *((Counter, "inc"), (Gauge, "inc"), (Gauge, "set"), (Histogram, "observe")),
+    (Edge, "_count"),
+)
 _METHODS: Final = {(kind, verb): getattr(kind, verb) for kind, verb in _TAKEN}
 
 

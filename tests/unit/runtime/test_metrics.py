@@ -194,6 +194,21 @@ def test_forgetting_what_was_never_there_is_no_error() -> None:
     Metrics().provider_health.forget("ses-eu")
 
 
+def test_what_is_tallied_is_shown_as_a_counter() -> None:
+    metrics = Metrics()
+    metrics.http_requests.counts["GET /v1", 200] += 7
+
+    assert "# TYPE reliable_email_http_requests_total counter" in text(metrics)
+    assert 'reliable_email_http_requests_total{route="GET /v1",status="200"} 7.0' in text(metrics)
+
+
+def test_a_tally_is_shown_only_by_the_role_that_feeds_it() -> None:
+    metrics = Metrics("sender")
+    metrics.http_requests.counts["GET /v1", 200] += 7
+
+    assert "http_requests" not in text(metrics)
+
+
 def test_a_series_that_was_begun_is_shown_at_0() -> None:
     metrics = Metrics()
     metrics.attempts.begin(("ses-eu", "accepted"))
