@@ -48,7 +48,7 @@ async def kept_traces(sample_percent: float = 100.0) -> AsyncIterator[Traces]:
     try:
         yield Traces(exporter)
     finally:
-        await tracing.close()
+        tracing.close()
 
 
 def id_of(span: ReadableSpan) -> str:

@@ -165,6 +165,7 @@ _VERDICTS: Final = (
             "severity": Column("Severity", meanings=colours.SEVERITIES, width=90),
             "alertname": Column("Alert", width=220),
             "priority": Column("Priority", width=90),
+            "scale": Column("Paused"),
             "provider": Column("Provider"),
             "role": Column("Role", width=90),
             "server": Column("Redis"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from grafana.source import colours
-from grafana.source.colours import ACT, LOOK, NEUTRAL
+from grafana.source.colours import ACT, GOOD, LOOK, NEUTRAL
 from grafana.source.expressions import aggregate, buckets, growth, if_any, most, quantile, rate, total
 from grafana.source.frame import PROVIDERS, QUEUE, Board, Choice, Section
 from grafana.source.kinds import HeatMap, Stat, Timeline
@@ -268,10 +268,14 @@ def _waiting(state: str) -> str:
     return aggregate("sum", most("queue_depth", "priority", where=(f'state="{state}"', *_CHOSEN)))
 
 
+def _paused(scale: str) -> str:
+    return most("pauses", where=(f'scale="{scale}"',))
+
+
 _NOW: Final = (
     Stat(
         title="Ready",
-        width=6,
+        width=5,
         shows="Messages of the chosen priorities that could be sent now.",
         normal="near 0, or bulk that takes its time.",
         otherwise="see *Ready, by priority* and *Oldest waiting*.",
@@ -282,7 +286,7 @@ _NOW: Final = (
     ),
     Stat(
         title="Gone in",
-        width=6,
+        width=5,
         shows="How long it takes to send what is ready, at the pace of now and if nothing is added.",
         normal="seconds.",
         otherwise="longer than the mail can wait: more senders help where providers have room (*Rate in use*, *Slots "
@@ -294,7 +298,7 @@ _NOW: Final = (
     ),
     Stat(
         title="Retrying",
-        width=6,
+        width=4,
         shows="Messages of the chosen priorities that failed for now and wait for their next attempt.",
         normal="few: mailboxes that are full, servers that defer.",
         otherwise="many: a provider fails. See the dashboard of providers.",
@@ -306,13 +310,29 @@ _NOW: Final = (
     ),
     Stat(
         title="Scheduled",
-        width=6,
+        width=4,
         shows="Messages of the chosen priorities whose send-at time has not come.",
         normal="what your clients planned.",
         otherwise="falls to 0 at a stroke: look at *Promoted*, and whether the senders keep up.",
         asks=[Ask(_waiting("scheduled"), "scheduled")],
         unit=COUNT,
         steps=[(None, NEUTRAL)],
+        empty="no scheduler",
+    ),
+    Stat(
+        title="Paused",
+        width=6,
+        shows="Pauses that stand: of everything, of pools, of providers.",
+        normal="0, or what somebody has just paused.",
+        otherwise="nothing begins there; `reliable-email queue` and `reliable-email providers` tell why.",
+        asks=[
+            Ask(_paused("everything"), "everything"),
+            Ask(_paused("pool"), "pools"),
+            Ask(_paused("provider"), "providers"),
+        ],
+        unit=COUNT,
+        decimals=0,
+        steps=[(None, GOOD), (1, LOOK)],
         empty="no scheduler",
     ),
 )

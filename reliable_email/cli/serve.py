@@ -80,10 +80,7 @@ def _run(role: str, service: Service, settings: Settings, grace_seconds: float, 
 
     async def traced(lifetime: Lifetime) -> None:
         tracing.configure(role, settings.tracing)
-        try:
-            await service(settings, lifetime, load_anew)
-        finally:
-            await tracing.close()
+        await service(settings, lifetime, load_anew)
 
     code = process.run(
         role,
@@ -92,6 +89,7 @@ def _run(role: str, service: Service, settings: Settings, grace_seconds: float, 
         log_level=settings.logging.level,
         log_format=settings.logging.format,
     )
+    tracing.close()  # the grace period is for mail, and what became of it is decided
     raise typer.Exit(code)
 
 

@@ -113,6 +113,9 @@ class Edge:
         except Exception as defect:  # noqa: BLE001 - the outermost layer: whatever went wrong, the client is told
             _log_defect(request, defect)
             response = problem_answer(problem("internal"), request.path, request_id)
+        except asyncio.CancelledError:
+            span.end("broken off")
+            raise
         if self._draining.is_set():
             response.force_close()
         response.headers["X-Request-Id"] = request_id

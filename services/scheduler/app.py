@@ -54,6 +54,7 @@ class Scheduler:
         scope.keep("bells", listen(queue.core, "due", self.hear))
         scope.keep("beat", joining.beat(queue, SCHEDULER, joining.process_name(), dict))
         scope.keep("gauges", periodically("gauges", self.show_gauges, _GAUGES_SECONDS))
+        scope.keep("service", periodically("service", self.show_service, _GAUGES_SECONDS))
         scope.keep("redis", periodically("redis", self.show_redis, _REDIS_SECONDS))
         for shard in range(queue.core.shards):
             scope.keep(f"shard {shard}", self.watch(shard))
@@ -102,10 +103,14 @@ class Scheduler:
         self._means.metrics.show_revision(config_revision(settings))
 
     async def show_gauges(self) -> None:
-        """Publish the queue's depths and ages, and which processes are there."""
+        """Publish the queue's depths and ages."""
+        gauges.show(self._means.metrics, await self._means.queue.views.depths())
+
+    async def show_service(self) -> None:
+        """Publish what is paused and which processes are there, which no shard that is away hides."""
         metrics, queue = self._means.metrics, self._means.queue
-        gauges.show(metrics, await queue.views.depths())
         gauges.show_processes(metrics, await queue.processes.census())
+        gauges.show_pauses(metrics, await queue.pauses.all())
 
     async def show_redis(self) -> None:
         """Publish how each primary is."""

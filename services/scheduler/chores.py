@@ -12,7 +12,7 @@ from shared.queue import Queue
 from shared.runtime import tracing
 from shared.runtime.logs import get_logger
 from shared.runtime.metrics import Metrics
-from shared.runtime.tracing import Kind
+from shared.runtime.tracing import SILENT, Kind, Span
 from shared.settings.model import Settings
 
 _DAY_MS: Final = 86_400_000
@@ -41,9 +41,9 @@ async def promote(means: Means, shard: int) -> float | None:
     for due in promoted.messages:
         means.metrics.promoted["retry" if due.state_before is State.RETRYING else "scheduled"].inc()
         late_seconds = max(0, due.late_ms) / 1000
-        means.metrics.promotion_lateness_seconds.observe(late_seconds)
-        if tracing.is_on() and due.trace:
-            _trace("promote", due.id, due.trace, late_seconds)
+        span = _step("promote", due.id, due.trace, late_seconds)
+        means.metrics.promotion_lateness_seconds.observe(late_seconds, span.exemplar)
+        span.end()
     if promoted.messages:
         log.info("messages_promoted", shard=shard, count=len(promoted.messages))
     if promoted.next_due_at is None:
@@ -79,8 +79,7 @@ async def reap(means: Means, shard: int) -> float | None:
         log.warning(
             "lease_reclaimed", message_id=lease.id, tenant=lease.tenant, begun=lease.had_begun, state=lease.state
         )
-        if tracing.is_on() and lease.trace:
-            _trace("take back", lease.id, lease.trace, fault="its sender was lost" if lease.had_begun else "")
+        _step("take back", lease.id, lease.trace).end("its sender was lost" if lease.had_begun else "")
     return 0.0 if reaped else None
 
 
@@ -104,7 +103,8 @@ async def trim(means: Means, shard: int) -> float | None:
     return 0.0 if trimmed else None
 
 
-def _trace(step: str, message_id: str, parent: str, seconds: float = 0.0, fault: str = "") -> None:
-    """Show a step that took so long and ends now in the trace of its message."""
-    span = tracing.start(step, Kind.INTERNAL, parent, seconds_ago=seconds, messaging__message__id=message_id)
-    span.end(fault)
+def _step(name: str, message_id: str, trace: str | None, seconds_ago: float = 0.0) -> Span:
+    """Return a step in the trace of a message that began so long ago; a message without a trace has none."""
+    if trace is None:
+        return SILENT
+    return tracing.start(name, Kind.INTERNAL, trace, seconds_ago=seconds_ago, messaging__message__id=message_id)

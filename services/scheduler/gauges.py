@@ -1,4 +1,4 @@
-"""What the scheduler shows of the queue as a whole, of the processes that work on it, and of Redis."""
+"""What the scheduler shows of the queue as a whole, of what is paused, of the processes, and of Redis."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from prometheus_client import Gauge
 from shared.domain.message import Priority
 from shared.domain.states import DEAD, LIVE
 from shared.queue.condition import Condition
+from shared.queue.pauses import Pause, Scale
 from shared.queue.processes import Process
 from shared.queue.views import Depths
 from shared.runtime.metrics import ROLES, Family, Metrics
@@ -26,6 +27,13 @@ def show(metrics: Metrics, depths: Depths) -> None:
         metrics.oldest_ready_age_seconds[priority].set(age)
     for shard, live in enumerate(depths.live):
         metrics.shard_depth[str(shard)].set(live)
+
+
+def show_pauses(metrics: Metrics, pauses: Iterable[Pause]) -> None:
+    """Set how many pauses of each scale stand, 0 where none does."""
+    found = Counter(pause.scale for pause in pauses)
+    for scale in Scale:
+        metrics.pauses[scale].set(found[scale])
 
 
 def show_processes(metrics: Metrics, processes: Iterable[Process]) -> None:

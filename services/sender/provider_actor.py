@@ -308,7 +308,7 @@ class ProviderActor:
     async def _deliver(self, begun: Sequence[tuple[Delivery, Begun]], began: float) -> None:
         is_providers = False
         try:
-            with tracing.inside(begun[0][0].attempt_span):
+            with tracing.inside(*(delivery.attempt_span for delivery, _ in begun)):
                 verdicts = await self._exchange(begun)
             is_providers = True
         except asyncio.CancelledError:

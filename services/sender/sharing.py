@@ -110,6 +110,7 @@ class Sharing:
             log.warning("chore_failed", chore="give back", error=str(error), kind=type(error).__name__)
 
     async def _give_back(self, account: Account) -> None:
+        await self._queue.providers.reclaim(account.settings.name)
         while account.stock.returns:
             units, drawn_at, limits = account.stock.returns.pop()
             self._returned += 1

@@ -49,13 +49,15 @@ def begin_attempt(delivery: Delivery, provider: str) -> None:
 
 
 def end_attempt(delivery: Delivery, attempt: Attempt) -> None:
-    """End it with what the attempt came to."""
+    """End it with what the attempt came to; the provider's words stand in the record alone."""
     span, delivery.attempt_span = delivery.attempt_span, SILENT
     if span is not SILENT:
         span.tell(reliable_email__outcome=attempt.outcome.value)
         if attempt.smtp_code is not None:
             span.tell(reliable_email__smtp_code=attempt.smtp_code)
-        span.end("" if attempt.outcome in _GOOD else attempt.detail or attempt.outcome.value)
+        if attempt.enhanced_code is not None:
+            span.tell(reliable_email__enhanced_code=attempt.enhanced_code)
+        span.end("" if attempt.outcome in _GOOD else attempt.outcome.value)
 
 
 def tell_state(delivery: Delivery, state: State | None) -> None:

@@ -92,11 +92,17 @@ class Unused:
 
 @dataclass(slots=True)
 class _Draws:
-    """The number of the latest draw of a provider, and of the latest whose answer was heard."""
+    """The number of the latest draw of a provider, and of the latest whose answer was heard; all by the same limits."""
 
+    limits: Limits
     number: int = 0
     heard: int = 0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether something may have been granted that nobody has heard of."""
+        return self.number > self.heard
 
 
 class ProviderStates:
@@ -112,19 +118,37 @@ class ProviderStates:
     ) -> Drawn:
         """Take tokens from the bucket and the quotas that all senders share, leaving `reserve` in the bucket.
 
-        Raises QueueError. What a call granted whose answer was lost goes back with the next one; until
-        then it is nobody's.
+        Raises QueueError. What a call granted whose answer was lost goes back with the next one, or with
+        `reclaim`; until then it is nobody's, and after ten minutes it stays so.
         """
         arguments: dict[str, Any] = {"wanted": wanted, "reserve": reserve}
         if not wanted or not limits.quotas:
             return await self._draw(provider, limits, arguments, seconds)
-        draws = self._draws.setdefault(provider, _Draws())
+        draws = self._draws.setdefault(provider, _Draws(limits))
         async with draws.turn:  # one after the other: a later call would take back what an earlier one was granted
-            draws.number += 1
-            arguments["draw"] = [self._name, draws.number, draws.heard]
-            drawn = await self._draw(provider, limits, arguments, seconds)
-            draws.heard = draws.number
-            return drawn
+            if limits != draws.limits:
+                # It goes back to the quotas that it was counted in.
+                await self._reclaim(provider, draws)
+                draws.limits = limits
+            return await self._draw_in_turn(provider, draws, arguments, seconds)
+
+    async def reclaim(self, provider: str) -> None:
+        """Give back what a draw was granted whose answer was lost, where there was one. Raises QueueError."""
+        draws = self._draws.get(provider)
+        if draws is not None and draws.is_owed:
+            async with draws.turn:
+                await self._reclaim(provider, draws)
+
+    async def _reclaim(self, provider: str, draws: _Draws) -> None:
+        if draws.is_owed:
+            await self._draw_in_turn(provider, draws, {"wanted": 0, "reserve": 0}, PATIENCE_SECONDS)
+
+    async def _draw_in_turn(self, provider: str, draws: _Draws, arguments: dict[str, Any], seconds: float) -> Drawn:
+        draws.number += 1
+        arguments["draw"] = [self._name, draws.number, draws.heard]
+        drawn = await self._draw(provider, draws.limits, arguments, seconds)
+        draws.heard = draws.number
+        return drawn
 
     async def give_back(self, provider: str, limits: Limits, unused: Unused) -> Drawn:
         """Give back what was drawn and not used. Raises QueueError; then it may be lost, and is not given again."""

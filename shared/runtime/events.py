@@ -64,6 +64,7 @@ EVENTS: Final[dict[str, LogEvent]] = {
     "drain_overran": LogEvent("error", "The grace period ended before the work did; the process ends with code 1."),
     "signal_ignored": LogEvent("debug", "A signal came that this process does not obey.", ("signal",)),
     "callback_failed": LogEvent("error", "A callback of the event loop raised: a defect."),
+    "spans_lost": LogEvent("warning", "The collector of traces took too long at the end of the process."),
     "library_logged": LogEvent("warning", "A library had something to say.", ("logger",)),
     "ops_listening": LogEvent("info", "The operations port is open.", ("host", "port")),
     "task_crashed": LogEvent("error", "A task raised; its owner ends, or starts it again.", ("task",)),

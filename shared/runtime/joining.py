@@ -39,13 +39,17 @@ class _Counted(Watch):
     def exchanged(self, script: str, seconds: float) -> None:
         """Redis has answered."""
         if script not in self._seconds:
-            for kind in KINDS:
-                self._errors.begin((script, kind))
+            self._begin(script)
         self._seconds[script].observe(seconds)
 
     def failed(self, script: str, kind: str) -> None:
         """A call has failed."""
+        self._begin(script)
         self._errors[script, kind].inc()
+
+    def _begin(self, script: str) -> None:
+        for kind in KINDS:
+            self._errors.begin((script, kind))
 
 
 def connect(settings: Settings, role: str, metrics: Metrics | None = None) -> Queue:

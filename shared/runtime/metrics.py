@@ -29,6 +29,7 @@ from shared.domain.message import Priority
 from shared.domain.outcome import Outcome
 from shared.domain.states import FINAL, State
 from shared.policy.opening import OpenReason
+from shared.queue.pauses import Scale
 
 PREFIX: Final = "reliable_email_"
 
@@ -49,13 +50,14 @@ LABELS: Final[Mapping[str, str]] = {
     "kind": "of errors: the five ways in which a call fails; of providers: the kinds that there are, one at a time",
     "outcome": f"the {len(Outcome)} outcomes of an attempt",
     "priority": f"the {len(Priority)} priorities",
-    "provider": "one for each `[[providers]]` of the configuration",
+    "provider": "one for each of `[[providers]]`, now or since the process started",
     "quota": "one for each `quotas` of a provider; at most a rolling one and one a time zone for each period",
     "reason": f"the {len(OpenReason)} reasons for which a breaker opens",
     "result": f"the {len(RESULTS)} ends of a submission",
     "revision": "one at a time",
     "role": f"the {len(ROLES)} roles",
     "route": "one for each route of the interface and its method, and `other` for everything else",
+    "scale": f"the {len(Scale)} things that can be paused: everything, a pool, a provider",
     "script": "one for each script of the queue",
     "server": "one for each primary of Redis that there is now",
     "shard": "one for each shard, 1,024 at most",
@@ -271,6 +273,13 @@ class Metrics:
             ("shard",),
             "Unfinished messages in each shard. Every scheduler shows all shards: take the maximum.",
             (SCHEDULER,),
+        )
+        self.pauses = self._gauges(
+            "pauses",
+            ("scale",),
+            "Pauses that stand: of everything, of pools, of providers. Every scheduler shows all: take the maximum.",
+            (SCHEDULER,),
+            known=((scale,) for scale in Scale),
         )
         self.processes = self._gauges(
             "processes",

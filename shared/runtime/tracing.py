@@ -7,30 +7,27 @@ No address, subject or body ever stands in a span.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from reliable_email import __version__
 from shared.domain.errors import ConfigurationError, Fault
-from shared.runtime.redaction import redact_text
+from shared.runtime.logs import get_logger
 from shared.settings.model import TracingSettings
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
     from opentelemetry.trace import Span as RecordedSpan
-    from opentelemetry.trace import Tracer
+    from opentelemetry.trace import SpanContext, Tracer
 
 #: How long the collector may take; what it does not take in time is dropped, and no message waits for it.
 _EXPORT_SECONDS: Final = 2.0
-#: What is said of a failure is cut at this length.
-_MAX_WORDS: Final = 200
-
 Value = str | int | float | bool
 
 
@@ -67,7 +64,7 @@ class Span:
         """Add what has become known; in the names `__` stands for a dot."""
 
     def end(self, fault: str = "") -> None:
-        """End the step now; `fault` says what went wrong."""
+        """End the step now; `fault` says what went wrong, in our words: those of a provider may quote content."""
 
 
 SILENT: Final = Span()
@@ -84,6 +81,8 @@ class _Recorded(Span):
     @property
     def traceparent(self) -> str | None:
         position = self._span.get_span_context()
+        if not position.is_valid:  # the environment has switched the library off
+            return None
         return f"00-{position.trace_id:032x}-{position.span_id:016x}-{position.trace_flags:02x}"
 
     @property
@@ -99,13 +98,15 @@ class _Recorded(Span):
         if fault:
             from opentelemetry.trace import Status, StatusCode  # noqa: PLC0415 - an extra
 
-            self._span.set_status(Status(StatusCode.ERROR, redact_text(fault)[:_MAX_WORDS]))
+            self._span.set_status(Status(StatusCode.ERROR, fault))
         self._span.end()
 
 
 _tracer: Tracer | None = None
 _provider: TracerProvider | None = None
-_current: ContextVar[Span] = ContextVar("span", default=SILENT)
+_current: ContextVar[tuple[Span, ...]] = ContextVar("spans", default=())
+
+log = get_logger()
 
 
 def configure(role: str, settings: TracingSettings) -> None:
@@ -142,12 +143,21 @@ def record(role: str, processor: SpanProcessor, sample_percent: float = 100.0) -
     _tracer = _provider.get_tracer("reliable_email", __version__)
 
 
-async def close() -> None:
-    """Hand over what was not handed over yet, and record nothing afterwards."""
+def close() -> None:
+    """Hand over what was not handed over yet, and record nothing afterwards.
+
+    It takes as long as the collector does, two seconds at most: then the last spans are lost.
+    """
     global _tracer, _provider
     provider, _tracer, _provider = _provider, None, None
-    if provider is not None:
-        await asyncio.to_thread(provider.shutdown)
+    if provider is None:
+        return
+    # A thread that the end of the process does not wait for: the library would wait for half a minute.
+    farewell = threading.Thread(target=provider.shutdown, name="traces", daemon=True)
+    farewell.start()
+    farewell.join(_EXPORT_SECONDS)
+    if farewell.is_alive():
+        log.warning("spans_lost", detail="the collector did not take the last spans in time")
 
 
 def is_on() -> bool:
@@ -158,16 +168,29 @@ def is_on() -> bool:
 def start(name: str, kind: Kind, parent: str | None = None, *, seconds_ago: float = 0.0, **attributes: Value) -> Span:
     """Begin a step that follows from `parent`, a `traceparent`; without one begin a trace. In the
     names of `attributes` `__` stands for a dot."""
-    if _tracer is None:
-        return SILENT
-    from opentelemetry.trace import SpanKind  # noqa: PLC0415 - an extra
+    return SILENT if _tracer is None else _begun(_tracer, name, kind, parent, attributes, seconds_ago=seconds_ago)
+
+
+def _begun(
+    tracer: Tracer,
+    name: str,
+    kind: Kind,
+    parent: str | None,
+    attributes: Mapping[str, Value],
+    *,
+    seconds_ago: float = 0.0,
+    beside: Sequence[str] = (),
+) -> Span:
+    """Begin a step; those `beside` are steps that it serves as well, each maybe of another trace."""
+    from opentelemetry.trace import Link, SpanKind  # noqa: PLC0415 - an extra
 
     return _Recorded(
-        _tracer.start_span(
+        tracer.start_span(
             name,
             _context_of(parent),
             SpanKind[kind.value],
             {name.replace("__", "."): value for name, value in attributes.items()},
+            [Link(_position(one)) for one in beside],
             start_time=time.time_ns() - round(seconds_ago * 1e9),
         )
     )
@@ -179,26 +202,29 @@ def _context_of(parent: str | None) -> Context:
 
     if parent is None:
         return Context()
-    _, trace_id, span_id, flags = parent.split("-")
-    position = trace.SpanContext(
-        int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=trace.TraceFlags(int(flags, 16))
-    )
-    return trace.set_span_in_context(trace.NonRecordingSpan(position), Context())
+    return trace.set_span_in_context(trace.NonRecordingSpan(_position(parent)), Context())
+
+
+def _position(traceparent: str) -> SpanContext:
+    from opentelemetry.trace import SpanContext, TraceFlags  # noqa: PLC0415 - an extra
+
+    _, trace_id, span_id, flags = traceparent.split("-")
+    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))
 
 
 @contextlib.contextmanager
-def inside(span: Span) -> Iterator[None]:
-    """Let `start_inner` follow from this span for as long as the block runs."""
-    before = _current.set(span)
+def inside(*spans: Span) -> Iterator[None]:
+    """Let `start_inner` follow from these spans for as long as the block runs."""
+    before = _current.set(spans)
     try:
         yield
     finally:
         _current.reset(before)
 
 
-def start_inner(name: str, kind: Kind) -> Span:
-    """Begin a step of the step that runs here; where none is recorded, record none."""
-    parent = _current.get()
-    if parent is SILENT:
+def start_inner(name: str, kind: Kind, **attributes: Value) -> Span:
+    """Begin a step of the steps that run here: of the first, and beside the others. Without any, record none."""
+    positions = [place for span in _current.get() if (place := span.traceparent) is not None]
+    if _tracer is None or not positions:
         return SILENT
-    return start(name, kind, parent.traceparent)
+    return _begun(_tracer, name, kind, positions[0], attributes, beside=positions[1:])

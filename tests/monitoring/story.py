@@ -44,7 +44,7 @@ class Story:
     async def live(self) -> None:
         """Tell all of it."""
         await self.an_ordinary_day()
-        await self.accidents()
+        await asyncio.gather(self.accidents(), self.a_pause())
         await self.a_frozen_sender()
         await self.sudden_deaths()
         await self.the_first_tier_fails()
@@ -70,6 +70,12 @@ class Story:
             await scene.traffic.submit(letter(f"Code {number}", "critical"), headers={"Idempotency-Key": "the-same"})
         await self._sees('sum(reliable_email_attempts_total{outcome="throttled"}) > 0')
         await self._sees("sum(reliable_email_possible_duplicates_total) >= 3")
+
+    async def a_pause(self) -> None:
+        """An operator holds the mail of the pool whose password is refused, and then lets it try again."""
+        await self._scene.traffic.ask("POST", "/v1/pools/partner/pause", json={"reason": "its password is renewed"})
+        await self._alarms("PausedForLong")
+        await self._scene.traffic.ask("POST", "/v1/pools/partner/resume")
 
     async def a_frozen_sender(self) -> None:
         """It loses its leases, and tells what is not true any more; meanwhile the other one was reconfigured."""

@@ -288,15 +288,43 @@ async def test_what_was_heard_does_not_go_back(scenario: Scenario) -> None:
     assert [(await draw(scenario, 30)).used for _ in range(3)] == [(30,), (60,), (90,)]
 
 
-async def test_a_draw_that_comes_after_the_next_one_is_granted_nothing(scenario: Scenario) -> None:
+async def raw_draw(scenario: Scenario, number: int, units: int) -> int:
+    """Draw as a sender whose earlier answers were all lost, and return what is granted."""
     core = scenario.queue.core
     quota = {"name": DAILY.name, "messages": 100, "window_ms": DAY, "slot_ms": SLOT}
-    late = {"wanted": 5, "reserve": 0, "quotas": [quota], "draw": ["s", 1, 0]}
-    following = {**late, "draw": ["s", 2, 0]}
-    tag = core.provider_tag(RELAY)
-    granted = [(await core.run("draw", tag, dict(one)))[0] for one in (following, late, following)]
-    assert granted == [5, 0, 5]
+    arguments = {"wanted": units, "reserve": 0, "quotas": [quota], "draw": ["s", number, 0]}
+    granted, *_ = await core.run("draw", core.provider_tag(RELAY), arguments)
+    return int(granted)
+
+
+async def test_a_draw_that_comes_after_the_next_one_is_granted_nothing(scenario: Scenario) -> None:
+    assert [await raw_draw(scenario, number, 5) for number in (2, 1)] == [5, 0]
     assert (await draw(scenario, 0)).used == (5,)
+
+
+async def test_the_same_draw_again_is_answered_as_it_was(scenario: Scenario) -> None:
+    assert await raw_draw(scenario, 1, 30) == 30
+    await scenario.queue.providers.share(RELAY, sender="s", word={}, rate=None, throttled=Throttled(60))
+    assert await raw_draw(scenario, 1, 30) == 30
+    assert (await draw(scenario, 0)).used == (30,)
+
+
+async def test_under_other_limits_it_goes_back_to_the_quota_that_it_was_counted_in(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monthly = Quota(100, "month")
+    await lose_an_answer(scenario, monkeypatch, 50, None)
+    assert (await draw(scenario, 60, monthly)).used == (60,)
+    assert (await draw(scenario, 0)).used == (0,)
+
+
+async def test_what_is_owed_can_be_reclaimed_where_nothing_more_is_wanted(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lose_an_answer(scenario, monkeypatch, 50, None)
+    for _ in range(2):
+        await scenario.queue.providers.reclaim(RELAY)
+        assert (await draw(scenario, 0)).used == (0,)
 
 
 async def test_draws_at_the_same_time_do_not_take_back_each_other_s(scenario: Scenario) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -77,6 +78,27 @@ async def test_a_collector_that_refuses_or_is_away_holds_up_no_mail(cluster: Clu
                 await smtp.received(before + 1)
                 assert await sender.terminate() == 0
             assert '"library_logged"' in sender.log
+
+
+async def test_a_collector_that_never_answers_does_not_hold_up_the_end(cluster: Cluster, smtp: SmtpServer) -> None:
+    """What is drained has ended well, whatever becomes of its spans."""
+    hang = asyncio.Event()
+
+    async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await hang.wait()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1") as silent:
+        port = silent.sockets[0].getsockname()[1]
+        tracing = {"endpoint": f"http://127.0.0.1:{port}/v1/traces"}
+        config = cluster.config(relay(smtp), tracing=tracing, **{**FAST, "sender": {"grace_seconds": 1}})
+        async with Process("sender", config) as sender:
+            await cluster.submit(trace=TRACEPARENT)
+            await smtp.received(1)
+            assert await sender.terminate() == 0
+        hang.set()
+    assert '"spans_lost"' in sender.log
+    assert '"drain_overran"' not in sender.log
 
 
 def test_without_the_extra_an_endpoint_is_refused_with_the_cure(tmp_path: Path) -> None:

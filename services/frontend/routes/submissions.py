@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -61,7 +63,8 @@ class Submissions:
     async def take(self, submission: Submission, request: web.Request) -> web.Response:
         """Store a valid message and return the answer. Raises Declined where it is not certainly stored."""
         submission, span = _traced(submission, request)
-        committed = await self._means.commit.submit(submission)
+        with _broken_off(span):
+            committed = await self._means.commit.submit(submission)
         result = committed.result
         _end(span, committed)
         if not isinstance(result, Acceptance):
@@ -104,7 +107,8 @@ class Submissions:
     async def _take(self, batch: Batch, request: web.Request) -> list[Acceptance | Problem]:
         """Return what became of each message, in their order."""
         traced = [_traced(submission, request) for submission in batch.submissions]
-        committed = await self._means.commit.submit_all([submission for submission, _ in traced])
+        with _broken_off(*(span for _, span in traced)):
+            committed = await self._means.commit.submit_all([submission for submission, _ in traced])
         for (_, span), one in zip(traced, committed, strict=True):
             _end(span, one)
         left, request_id = iter(committed), request[REQUEST_ID]
@@ -177,12 +181,23 @@ def _traced(submission: Submission, request: web.Request) -> tuple[Submission, S
     return replace(submission, trace=span.traceparent), span
 
 
+@contextlib.contextmanager
+def _broken_off(*spans: Span) -> Iterator[None]:
+    """End steps that are given up while they run."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        for span in spans:
+            span.end("broken off")
+        raise
+
+
 def _end(span: Span, committed: Committed) -> None:
     """End the step of storing a message with what came of it."""
     if span is not SILENT:
         result = committed.result
         span.tell(messaging__message__id=committed.id)
-        span.end("" if isinstance(result, Acceptance) else str(result))
+        span.end("" if isinstance(result, Acceptance) else type(result).__name__)
 
 
 def _item_view(result: Acceptance | Problem) -> View:

@@ -22,7 +22,7 @@ from shared.providers.interface import (
     Unsendable,
 )
 from shared.runtime import tracing
-from shared.runtime.tracing import SILENT, Kind, Span
+from shared.runtime.tracing import Kind, Span
 from shared.settings.model import ProviderSettings
 
 _R = TypeVar("_R", bound=Request)
@@ -61,6 +61,7 @@ class JoinedChannel:
     def __init__(self, adapter: Adapter, provider: ProviderSettings, transport: Transport) -> None:
         self._adapter = adapter
         self._options = provider.options
+        self._name = provider.name
         self._return_path = provider.return_path
         self._transport = transport
         # Such a question costs Python 30 µs each time.
@@ -120,7 +121,7 @@ class JoinedChannel:
         try:
             async with asyncio.timeout(_ASK_SECONDS):
                 request = self._lookups.build_lookup(parcel, self._options)
-                reply = await self._exchange(request)
+                reply = await self._exchange(request, (parcel,))
         except (ReliableEmailError, TimeoutError):
             return None
         verdict = self._lookups.classify_lookup(request, reply)
@@ -150,16 +151,23 @@ class JoinedChannel:
     ) -> list[Verdict]:
         """Return the verdict of each parcel in a request."""
         began = asyncio.get_running_loop().time()
-        verdicts = read(await self._exchange(request))
+        verdicts = read(await self._exchange(request, parcels))
         if self._repeat_seconds and all(parcel.deduplication_key for parcel in parcels):
-            verdicts = await self._without_doubt(verdicts, request, read, began + self._repeat_seconds)
+            until = began + self._repeat_seconds
+            verdicts = await self._without_doubt(verdicts, request, parcels, read, until)
         return [_numbered(verdict, parcel) for verdict, parcel in zip(verdicts, parcels, strict=True)]
 
-    async def _exchange(self, request: Request) -> Reply:
-        """Carry one request, and show it in the trace of the message that it is for."""
-        span = tracing.start_inner("exchange", Kind.CLIENT)
-        if span is SILENT:
+    async def _exchange(self, request: Request, parcels: Sequence[Parcel]) -> Reply:
+        """Carry one request, and show it in the traces of the messages that it is for."""
+        if not tracing.is_on():
             return await self._transport.exchange(request)
+        span = tracing.start_inner(
+            "exchange",
+            Kind.CLIENT,
+            messaging__message__id=parcels[0].id,
+            messaging__batch__message_count=len(parcels),
+            reliable_email__provider=self._name,
+        )
         reply = Reply(Phase.CONNECT, "broken off")
         try:
             reply = await self._transport.exchange(request)
@@ -168,7 +176,12 @@ class JoinedChannel:
         return reply
 
     async def _without_doubt(
-        self, verdicts: Sequence[Verdict], request: Request, read: Callable[[Reply], Sequence[Verdict]], until: float
+        self,
+        verdicts: Sequence[Verdict],
+        request: Request,
+        parcels: Sequence[Parcel],
+        read: Callable[[Reply], Sequence[Verdict]],
+        until: float,
     ) -> Sequence[Verdict]:
         """Return the verdicts with as few ambiguous ones as repetitions can leave."""
         for pause in _REPEAT_AFTER_SECONDS:
@@ -176,7 +189,7 @@ class JoinedChannel:
             if not in_doubt or asyncio.get_running_loop().time() + pause >= until:
                 break
             await asyncio.sleep(pause)
-            again = read(await self._exchange(request))
+            again = read(await self._exchange(request, parcels))
             verdicts = [_surer(first, second) for first, second in zip(verdicts, again, strict=True)]
         return verdicts
 
@@ -204,7 +217,7 @@ def _tell(span: Span, reply: Reply) -> None:
         span.tell(reliable_email__smtp_code=reply.final.code, reliable_email__smtp_stage=reply.stage)
     if reply.error_kind:
         span.tell(error__type=reply.error_kind)
-    span.end(reply.error)
+    span.end(reply.error_kind or ("broken off" if reply.error else ""))
 
 
 def _surer(first: Verdict, second: Verdict) -> Verdict:

@@ -5,7 +5,7 @@
 --        back: {units, instant of their draw, sender, its rising number} of what was drawn and not used,
 --        draw: {sender, its rising number, number of the latest draw whose answer it has heard}, where there are quotas
 -- gives  {now, 'ok', granted, instant at which the next token is there, blocked until or 0,
---        instant at which a spent quota frees or 0, now, {used of each quota}}
+--        instant at which a spent quota frees or 0, instant of the grant, {used of each quota}}
 -- moves  nothing
 -- uses   _clock _keys _limit _quota
 -- KEYS[1] is the provider's tag. A clock that stepped backwards neither gives nor takes tokens.
@@ -37,21 +37,22 @@ if call.back then
 end
 
 -- What a draw granted whose answer was lost goes back with the sender's next draw: a unit of a month is too
--- dear to be lost to a slow answer. A draw that comes late, after that next one, is granted nothing.
-local function is_current(sender, number, heard)
-  local drawn = key('drawn', sender)
-  local latest = redis.call('HMGET', drawn, 'number', 'units', 'at')
+-- dear to be lost to a slow answer. The same draw again is answered as it was, and one that comes late, after
+-- the next one, is granted nothing.
+local wanted, again = call.wanted, nil
+
+local function resume(sender, number, heard)
+  local latest = redis.call('HMGET', key('drawn', sender), 'number', 'units', 'at')
   local before = tonumber(latest[1] or 0)
-  if number < before then
-    return false
-  end
-  if before > heard then
+  if number <= before then
+    wanted = 0
+    again = number == before and {units = tonumber(latest[2]), at = tonumber(latest[3])} or {units = 0, at = now}
+  elseif before > heard then
     tokens = tokens and math.min(burst, tokens + latest[2])
     for _, quota in ipairs(call.quotas) do
       give_back(quota, tonumber(latest[2]), tonumber(latest[3]))
     end
   end
-  return true
 end
 
 local function remember(units, sender, number)
@@ -60,9 +61,8 @@ local function remember(units, sender, number)
   redis.call('PEXPIRE', drawn, 600000)
 end
 
-local wanted = call.wanted
-if call.draw and not is_current(unpack(call.draw)) then
-  wanted = 0
+if call.draw then
+  resume(unpack(call.draw))
 end
 
 local granted, frees, used = wanted, 0, {}
@@ -89,7 +89,7 @@ for i, quota in ipairs(call.quotas) do
   end
 end
 
-if call.draw and wanted > 0 then
+if call.draw and not again then
   remember(granted, unpack(call.draw))
 end
 
@@ -99,4 +99,5 @@ if tokens then
   redis.call('HSET', bucket, 'tokens', string.format('%.6f', tokens), 'at', string.format('%d', now))
   next_at = now + math.ceil(math.max(0, reserve + 1 - tokens) / rate * 1000)
 end
-return {now, 'ok', granted, math.max(next_at, blocked_until()), blocked_until(), frees, now, used}
+again = again or {units = granted, at = now}
+return {now, 'ok', again.units, math.max(next_at, blocked_until()), blocked_until(), frees, again.at, used}

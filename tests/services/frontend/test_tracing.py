@@ -84,3 +84,21 @@ async def test_probes_are_no_steps(frontend: Running) -> None:
     async with kept_traces() as traces:
         await frontend.get("/healthz")
     assert traces.spans == []
+
+
+async def test_the_time_of_a_submission_names_its_trace(frontend: Running) -> None:
+    async with kept_traces():
+        await frontend.submit({"traceparent": TRACEPARENT})
+    headers = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    async with frontend.client.get(f"http://127.0.0.1:{frontend.ops_port}/metrics", headers=headers) as answer:
+        lines = [line for line in (await answer.text()).splitlines() if f'trace_id="{TRACE_ID}"' in line]
+    assert [line.partition("{")[0] for line in lines] == ["reliable_email_submit_seconds_bucket"]
+
+
+async def test_where_the_environment_switches_the_library_off_no_trace_is_stored(
+    frontend: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    async with kept_traces():
+        answer = await frontend.submit()
+    assert await stored_trace(frontend, answer.body["id"]) is None

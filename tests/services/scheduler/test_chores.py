@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from prometheus_client.openmetrics.exposition import generate_latest
 
 from services.scheduler import chores
 from services.scheduler.app import Scheduler
@@ -19,6 +21,7 @@ from shared.runtime.metrics import SCHEDULER, Metrics
 from shared.settings.model import RetentionSettings, Settings
 from tests.services.sender.cluster import Cluster, letter
 from tests.services.sender.journal import Journal
+from tests.traces import SPAN_ID, TRACE_ID, TRACEPARENT, kept_traces, parent_of, trace_of
 
 HOUR = 3_600_000
 
@@ -44,9 +47,16 @@ def means(cluster: Cluster, clock: Clock) -> Means:
     return Means(cluster.queue, settings, Metrics(SCHEDULER), Contact(settings.sender.lease_seconds, clock))
 
 
-async def lose_lease(cluster: Cluster, *, begun: bool) -> str:
+async def due_message(cluster: Cluster, **fields: Any) -> None:
+    """Submit a message, and wait until it is due."""
+    send_at = await cluster.redis_now() + 5
+    await cluster.submit(send_at=send_at, **fields)
+    await cluster.clock_reaches(send_at)
+
+
+async def lose_lease(cluster: Cluster, *, begun: bool, **fields: Any) -> str:
     """Return a message whose lease has run out."""
-    message_id = await cluster.submit()
+    message_id = await cluster.submit(**fields)
     lost = Leases(cluster.queue.core, lease_ms=1)
     (lease,) = (await lost.lease(0, [FlowRequest("default", Priority.NORMAL, 1)])).leases
     if begun:
@@ -179,3 +189,36 @@ async def test_retention_keeps_what_is_not_over_yet(means: Means, cluster: Clust
 
     assert await chores.drop_content(kept, 0) is None
     assert await chores.trim(kept, 0) is None
+
+
+async def test_a_promotion_is_a_step_of_its_message_s_trace_and_its_lateness_names_the_trace(
+    means: Means, cluster: Cluster
+) -> None:
+    await due_message(cluster, trace=TRACEPARENT)
+    async with kept_traces() as traces:
+        await chores.promote(means, 0)
+        promote = traces.one("promote")
+    shown = generate_latest(means.metrics.registry).decode()  # type: ignore[no-untyped-call]  # the library has none
+    assert (trace_of(promote), parent_of(promote)) == (TRACE_ID, SPAN_ID)
+    assert f'# {{trace_id="{TRACE_ID}"}}' in shown
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_a_lease_that_is_taken_back_is_a_step_and_an_error_where_an_attempt_was_under_way(
+    means: Means, cluster: Cluster, clock: Clock, begun: bool
+) -> None:
+    await lose_lease(cluster, begun=begun, trace=TRACEPARENT)
+    means.contact.answered(0, "primary", 0.0)
+    clock.now = means.settings.sender.lease_seconds
+    async with kept_traces() as traces:
+        await chores.reap(means, 0)
+        (step,) = traces.spans
+    assert (step.name, parent_of(step)) == ("take back", SPAN_ID)
+    assert step.status.description == ("its sender was lost" if begun else None)
+
+
+async def test_a_message_without_a_trace_makes_no_step_in_a_scheduler(means: Means, cluster: Cluster) -> None:
+    await due_message(cluster)
+    async with kept_traces() as traces:
+        await chores.promote(means, 0)
+    assert traces.spans == []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.queue.pauses import Pause, Scale
 from shared.settings.model import config_revision
 from tests.redis_server import RedisServer
 from tests.services.sender.cluster import Cluster, letter
@@ -37,7 +38,7 @@ async def test_every_process_is_counted(cluster: Cluster) -> None:
 
     await first.shows(2, "processes", role="scheduler")
     await first.shows(1, "processes", role="sender")
-    assert await first.metric("processes", role="frontend") == 0
+    assert await first.series("processes", role="frontend") == [0]
 
 
 async def test_a_process_that_ends_is_counted_no_longer(cluster: Cluster) -> None:
@@ -48,6 +49,26 @@ async def test_a_process_that_ends_is_counted_no_longer(cluster: Cluster) -> Non
     cluster.members.remove(sender)
 
     await scheduler.shows(0, "processes", role="sender")
+
+
+async def test_what_is_paused_is_counted_until_it_is_resumed(cluster: Cluster) -> None:
+    scheduler = await cluster.scheduler()
+    for name in ("news", "default"):
+        await cluster.queue.pauses.pause(Pause(Scale.POOL, name, "a bad template"))
+
+    await scheduler.shows(2, "pauses", scale="pool")
+    assert await scheduler.series("pauses", scale="everything") == [0]
+    await cluster.queue.pauses.resume(Scale.POOL, "news")
+    await scheduler.shows(1, "pauses", scale="pool")
+
+
+async def test_a_pause_that_has_ended_is_counted_no_longer(cluster: Cluster) -> None:
+    scheduler = await cluster.scheduler()
+    await cluster.queue.pauses.pause(Pause(Scale.EVERYTHING))
+    await scheduler.shows(1, "pauses", scale="everything")
+    await cluster.queue.pauses.pause(Pause(Scale.EVERYTHING, until=await cluster.redis_now() + 1))
+
+    await scheduler.shows(0, "pauses", scale="everything")
 
 
 async def test_the_primary_is_shown_as_it_is(own_server: RedisServer, open_cluster: OpenCluster) -> None:
@@ -73,7 +94,7 @@ async def test_a_primary_that_fell_shows_that_and_nothing_else(
         redis.kill()
         await scheduler.shows(0, "redis_up", server=server)
 
-        assert await scheduler.metric("redis_memory_used_bytes", server=server) == 0, "it is not shown"
+        assert await scheduler.series("redis_memory_used_bytes", server=server) == []
         redis.start()
         await cluster.close()
 

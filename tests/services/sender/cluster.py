@@ -107,19 +107,22 @@ class Member:
 
     async def metric(self, name: str, **labels: str) -> float:
         """Return what one of its metrics shows, 0 where it does not show it."""
+        return sum(await self.series(name, **labels))
+
+    async def series(self, name: str, **labels: str) -> list[float]:
+        """Return what each series of a metric shows that has these labels."""
         async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{self.ops_port}/metrics") as answer:
             families = text_string_to_metric_families(await answer.text())
             samples = [sample for family in families for sample in family.samples]
         full = f"reliable_email_{name}"
-        return sum(
-            sample.value for sample in samples if sample.name == full and labels.items() <= sample.labels.items()
-        )
+        return [sample.value for sample in samples if sample.name == full and labels.items() <= sample.labels.items()]
 
     async def shows(self, wanted: float, name: str, **labels: str) -> None:
         """Wait until one of its metrics shows this; gauges are set every few seconds, and nothing is logged of it."""
         async with asyncio.timeout(30):
             while True:
-                if await self.metric(name, **labels) == wanted:
+                found = await self.series(name, **labels)
+                if found and sum(found) == wanted:
                     return
                 await asyncio.sleep(0.02)
 

@@ -11,6 +11,7 @@ from services.scheduler import gauges
 from shared.domain.message import Priority
 from shared.domain.states import State
 from shared.queue.condition import Condition
+from shared.queue.pauses import Pause, Scale
 from shared.queue.processes import Process
 from shared.queue.views import Depths, FlowDepth
 from shared.runtime.metrics import SCHEDULER, Metrics
@@ -116,6 +117,31 @@ def test_a_role_that_nobody_plays_is_shown_as_0(metrics: Metrics, role: str) -> 
     gauges.show_processes(metrics, [])
 
     assert metrics.registry.get_sample_value("reliable_email_processes", {"role": role}) == 0
+
+
+# Pauses
+
+
+def paused(metrics: Metrics) -> dict[str, float | None]:
+    """Return what is shown of each scale."""
+    return {scale: metrics.registry.get_sample_value("reliable_email_pauses", {"scale": scale}) for scale in Scale}
+
+
+def test_pauses_are_counted_by_scale(metrics: Metrics) -> None:
+    gauges.show_pauses(metrics, [Pause(Scale.POOL, "news"), Pause(Scale.POOL, "default"), Pause(Scale.EVERYTHING)])
+
+    assert paused(metrics) == {"everything": 1, "pool": 2, "provider": 0}
+
+
+def test_what_is_resumed_is_shown_as_0(metrics: Metrics) -> None:
+    gauges.show_pauses(metrics, [Pause(Scale.PROVIDER, "relay")])
+    gauges.show_pauses(metrics, [])
+
+    assert paused(metrics) == {"everything": 0, "pool": 0, "provider": 0}
+
+
+def test_before_it_is_known_what_is_paused_nothing_is() -> None:
+    assert paused(Metrics(SCHEDULER)) == {"everything": 0, "pool": 0, "provider": 0}
 
 
 # Depths

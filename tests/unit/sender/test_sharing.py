@@ -42,6 +42,9 @@ class Redis:
         self.meanwhile()
         return Shared(None, None, is_ramping=False, now=0, others=self.others)
 
+    async def reclaim(self, _provider: str) -> None:
+        """Nothing is owed here."""
+
     async def give_back(self, provider: str, _limits: object, unused: Any) -> None:
         if self.is_away:
             raise Unavailable("away")
