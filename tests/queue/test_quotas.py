@@ -280,32 +280,35 @@ async def test_what_was_granted_without_being_heard_goes_back_with_the_next_draw
 
 
 async def test_so_do_the_tokens_of_its_rate(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    await lose_an_answer(scenario, monkeypatch, 15, 20)
-    assert (await draw(scenario, 20, rate=20)).granted == 20
+    await draw(scenario, 10, rate=20)
+    await lose_an_answer(scenario, monkeypatch, 5, 20)
+    assert (await draw(scenario, 20, rate=20)).granted == 10
 
 
 async def test_what_was_heard_does_not_go_back(scenario: Scenario) -> None:
     assert [(await draw(scenario, 30)).used for _ in range(3)] == [(30,), (60,), (90,)]
 
 
-async def raw_draw(scenario: Scenario, number: int, units: int) -> int:
-    """Draw as a sender whose earlier answers were all lost, and return what is granted."""
+async def raw_draw(scenario: Scenario, number: int, units: int) -> tuple[int, int]:
+    """Draw as a sender whose earlier answers were all lost, and return what is granted, and when it was."""
     core = scenario.queue.core
     quota = {"name": DAILY.name, "messages": 100, "window_ms": DAY, "slot_ms": SLOT}
     arguments = {"wanted": units, "reserve": 0, "quotas": [quota], "draw": ["s", number, 0]}
-    granted, *_ = await core.run("draw", core.provider_tag(RELAY), arguments)
-    return int(granted)
+    granted, *_, granted_at, _used = await core.run("draw", core.provider_tag(RELAY), arguments)
+    return int(granted), int(granted_at)
 
 
 async def test_a_draw_that_comes_after_the_next_one_is_granted_nothing(scenario: Scenario) -> None:
-    assert [await raw_draw(scenario, number, 5) for number in (2, 1)] == [5, 0]
+    assert [(await raw_draw(scenario, number, 5))[0] for number in (2, 1, 2)] == [5, 0, 5]
     assert (await draw(scenario, 0)).used == (5,)
 
 
 async def test_the_same_draw_again_is_answered_as_it_was(scenario: Scenario) -> None:
-    assert await raw_draw(scenario, 1, 30) == 30
+    """With the instant of its grant: a unit must not count as younger than it is."""
+    assert await raw_draw(scenario, 1, 30) == (30, START)
     await scenario.queue.providers.share(RELAY, sender="s", word={}, rate=None, throttled=Throttled(60))
-    assert await raw_draw(scenario, 1, 30) == 30
+    await scenario.advance(SECOND)
+    assert [await raw_draw(scenario, 1, 30) for _ in range(2)] == [(30, START)] * 2
     assert (await draw(scenario, 0)).used == (30,)
 
 
