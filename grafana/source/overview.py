@@ -35,6 +35,9 @@ _SENT: Final = ('state=~"sent|partly_sent"',)
 _UNDELIVERED: Final = ('state=~"failed|expired|suppressed"',)
 _DEAD: Final = ('state=~"failed|partly_sent"',)
 
+#: All but the watchdog, which always fires.
+_TOLD: Final = 'severity=~"page|ticket"'
+
 _PROMISES: Final = ", ".join(f"{one.priority} {one.share:%} within {one.within_seconds} s" for one in objectives())
 
 
@@ -158,7 +161,7 @@ _VERDICTS: Final = (
         shows="Every alert of this service that fires now, and what it is about.",
         normal="none.",
         otherwise="docs/runbooks has a page for each name. Those that page come first.",
-        asks=[Ask(f'label_replace({firing()}, "alertname", "$1", "alertname", "ReliableEmail(.*)")')],
+        asks=[Ask(f'label_replace({firing(_TOLD)}, "alertname", "$1", "alertname", "ReliableEmail(.*)")')],
         unit=COUNT,
         empty="none",
         columns={

@@ -72,7 +72,7 @@ _DEPTH: Final = (
 _ENDS: Final = (
     Lines(
         title="Finished",
-        width=8,
+        width=6,
         shows="Messages a second that reached a final state.",
         normal="sent, and hardly anything else.",
         otherwise="failed: see *Dead letters*. Expired: it waited longer than its client wanted it.",
@@ -82,8 +82,23 @@ _ENDS: Final = (
         is_stacked=True,
     ),
     Lines(
+        title="Stranded",
+        width=6,
+        shows="Messages that could be sent now or wait for their next attempt, and none of their pool's providers "
+        "takes any, as all senders tell; by pool and priority.",
+        normal="none. What is paused does not count.",
+        otherwise="look at the pool's providers on their dashboard; where another pool works, "
+        "`reliable-email queue move FROM TO` takes the mail there.",
+        asks=[
+            Ask(if_any(most("stranded_messages", "pool", "priority", where=_CHOSEN)), "{{pool}} {{priority}}"),
+        ],
+        unit=COUNT,
+        decimals=0,
+        empty="none",
+    ),
+    Lines(
         title="Dead letters",
-        width=8,
+        width=6,
         shows="Messages that failed, wholly or for some recipients, and wait for somebody to send them again or drop "
         "them.",
         normal="few, slowly growing: addresses that do not exist end here, and leave when their retention is over.",
@@ -96,7 +111,7 @@ _ENDS: Final = (
     ),
     Lines(
         title="Shards",
-        width=8,
+        width=6,
         shows="Unfinished messages of the fullest, the average and the emptiest shard.",
         normal="the three lie together.",
         otherwise="the fullest stands apart: clients put one key into many messages, or one primary of Redis is "

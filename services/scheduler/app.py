@@ -10,6 +10,7 @@ from reliable_email import __version__
 from services.scheduler import chores, gauges
 from services.scheduler.chores import Chore, Means
 from services.scheduler.contact import Contact
+from services.scheduler.stranded import stranded
 from services.scheduler.wakeup import next_look
 from shared.domain.errors import QueueError, ScriptDefect
 from shared.queue.bells import listen
@@ -103,14 +104,28 @@ class Scheduler:
         self._means.metrics.show_revision(config_revision(settings))
 
     async def show_gauges(self) -> None:
-        """Publish the queue's depths and ages."""
-        gauges.show(self._means.metrics, await self._means.queue.views.depths())
+        """Publish the queue's depths and ages, and which mail no provider takes.
+
+        Raises QueueError; then what could not be read is not shown.
+        """
+        metrics, queue = self._means.metrics, self._means.queue
+        of_depths = (metrics.queue_depth, metrics.oldest_ready_age_seconds, metrics.shard_depth)
+        with gauges.shown_while_known(metrics.stranded_messages):
+            with gauges.shown_while_known(*of_depths):
+                depths = await queue.views.depths()
+                gauges.show(metrics, depths)
+            census, pauses = await queue.processes.census(), await queue.pauses.all()
+            gauges.show_stranded(metrics, stranded(depths, census, pauses))
 
     async def show_service(self) -> None:
-        """Publish what is paused and which processes are there, which no shard that is away hides."""
+        """Publish what is paused and which processes are there, which no shard that is away hides.
+
+        Raises QueueError; then neither is shown.
+        """
         metrics, queue = self._means.metrics, self._means.queue
-        gauges.show_processes(metrics, await queue.processes.census())
-        gauges.show_pauses(metrics, await queue.pauses.all())
+        with gauges.shown_while_known(metrics.processes, metrics.pauses):
+            gauges.show_processes(metrics, await queue.processes.census())
+            gauges.show_pauses(metrics, await queue.pauses.all())
 
     async def show_redis(self) -> None:
         """Publish how each primary is."""

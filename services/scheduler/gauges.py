@@ -1,19 +1,35 @@
-"""What the scheduler shows of the queue as a whole, of what is paused, of the processes, and of Redis."""
+"""What the scheduler shows of the queue as a whole, of what is paused, of the processes, and of Redis.
+
+What cannot be read is not shown: a gauge that stood still would wake somebody for nothing, or nobody at all.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from prometheus_client import Gauge
 
+from shared.domain.errors import QueueError
 from shared.domain.message import Priority
 from shared.domain.states import DEAD, LIVE
 from shared.queue.condition import Condition
 from shared.queue.pauses import Pause, Scale
 from shared.queue.processes import Process
 from shared.queue.views import Depths
-from shared.runtime.metrics import ROLES, Family, Metrics
+from shared.runtime.metrics import ROLES, Family, Labels, Metrics
+
+
+@contextmanager
+def shown_while_known(*families: Family[Gauge]) -> Iterator[None]:
+    """Show nothing of these metrics from an error of the queue in this block on, until they are set again."""
+    try:
+        yield
+    except QueueError:
+        for family in families:
+            _keep(family, ())
+        raise
 
 
 def show(metrics: Metrics, depths: Depths) -> None:
@@ -27,6 +43,13 @@ def show(metrics: Metrics, depths: Depths) -> None:
         metrics.oldest_ready_age_seconds[priority].set(age)
     for shard, live in enumerate(depths.live):
         metrics.shard_depth[str(shard)].set(live)
+
+
+def show_stranded(metrics: Metrics, found: Mapping[tuple[str, Priority], int]) -> None:
+    """Set how many messages of each pool and priority no provider takes; pools that are gone are not shown."""
+    for flow, number in found.items():
+        metrics.stranded_messages[flow].set(number)
+    _keep(metrics.stranded_messages, found)
 
 
 def show_pauses(metrics: Metrics, pauses: Iterable[Pause]) -> None:
@@ -63,8 +86,7 @@ def show_redis(metrics: Metrics, conditions: Sequence[Condition], *, is_trusted:
         metrics.redis_memory_used_bytes,
         metrics.redis_memory_limit_bytes,
     ):
-        for server in family.keys() - present:
-            family.forget(server)
+        _keep(family, present)
 
 
 def _is_aof_ok(one: Condition, *, is_trusted: bool) -> bool | None:
@@ -78,3 +100,9 @@ def _show(family: Family[Gauge], server: str, value: float | None) -> None:
         family.forget(server)
     else:
         family[server].set(value)
+
+
+def _keep(family: Family[Gauge], present: Collection[Labels]) -> None:
+    """Show no other series than these."""
+    for labels in [labels for labels in family if labels not in present]:
+        family.forget(labels)

@@ -49,6 +49,7 @@ LABELS: Final[Mapping[str, str]] = {
     "from": "of promotions: `scheduled`, `retry`; of failovers: one for each provider",
     "kind": "of errors: the five ways in which a call fails; of providers: the kinds that there are, one at a time",
     "outcome": f"the {len(Outcome)} outcomes of an attempt",
+    "pool": "one for each pool that the configuration names, now or while messages of it are kept",
     "priority": f"the {len(Priority)} priorities",
     "provider": "one for each of `[[providers]]`, now or since the process started",
     "quota": "one for each `quotas` of a provider; at most a rolling one and one a time zone for each period",
@@ -280,6 +281,13 @@ class Metrics:
             "Pauses that stand: of everything, of pools, of providers. Every scheduler shows all: take the maximum.",
             (SCHEDULER,),
             known=((scale,) for scale in Scale),
+        )
+        self.stranded_messages = self._gauges(
+            "stranded_messages",
+            ("pool", "priority"),
+            "Queued and retrying messages of a pool none of whose providers takes any now, as all senders tell; 0 "
+            "where one does, or where it is paused. Every scheduler shows all: take the maximum.",
+            (SCHEDULER,),
         )
         self.processes = self._gauges(
             "processes",

@@ -44,15 +44,19 @@ PROVIDERS: Final[Mapping[str, dict[str, Any]]] = {
 FIRST_TIER: Final = ("sendgrid", "postmark")
 SECOND_TIER: Final = ("smtp:relay",)
 
+#: More than an ordinary day leaves waiting, and soon full for whoever wants it to be.
+QUEUED: Final = 5_000
+
 #: Short enough to be waited for.
 _FAST: Final[dict[str, dict[str, Any]]] = {
     "sender": {"lease_seconds": 2, "grace_seconds": 5},
     "scheduler": {"grace_seconds": 5},
     "frontend": {"grace_seconds": 5},
     "retry": {"base_seconds": 0.5, "max_seconds": 2, "ambiguous_delay_seconds": 0.5},
+    "limits": {"queued_messages": QUEUED},
 }
 #: How long a process may take to start, or to end after its grace period.
-_PATIENCE_SECONDS: Final = 30
+_PATIENCE_SECONDS: Final = 60
 
 
 class Service:

@@ -18,7 +18,8 @@ import yaml
 
 from tests.redis_server import free_port
 
-#: What every deployment calls us, and what dashboards and rules ask for.
+#: What every deployment calls us. Dashboards ask which job to show; rules take every series of ours, of whatever job,
+#: but for the two that read what every program has.
 JOB: Final = "reliable-email"
 
 #: How long an alert is pending here, whatever its rule says: from one look at its rule to the next.
@@ -139,7 +140,7 @@ class Prometheus:
         result = await self._ask("query_range", query=expression, start=start, end=end, step=0.5)
         return [_series(one) for one in result["result"]]
 
-    async def until(self, expression: str, seconds: float = 30) -> None:
+    async def until(self, expression: str, seconds: float = 60) -> None:
         """Wait until an expression has a value. Raises TimeoutError with the expression."""
         try:
             async with asyncio.timeout(seconds):

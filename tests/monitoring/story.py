@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from tests.monitoring.installation import FIRST_TIER, SECOND_TIER, Service
+from tests.monitoring.installation import FIRST_TIER, QUEUED, SECOND_TIER, Service
 from tests.monitoring.scene import Scene
 from tests.monitoring.traffic import letter
 from tests.redis_server import RedisServer
@@ -23,6 +23,10 @@ _FOLLOWED: Final = 20
 _UNDELIVERABLE: Final = 300
 #: Submissions while Redis keeps nothing: more than a tenth of all in two minutes.
 _REFUSED: Final = 100
+#: More than a tenth of all submissions of the story.
+_FLOOD: Final = 500
+#: The most that a batch may have.
+_BATCH: Final = 1_000
 #: Less than what is sent until somebody asks for so little.
 _SMALL_QUOTA: Final = {"quotas": [{"messages": 20, "per": "day"}]}
 _REPEATED: Final = 'sum(reliable_email_possible_duplicates_total{instance="sender-1"})'
@@ -50,6 +54,7 @@ class Story:
         await self.the_first_tier_fails()
         await self.everything_fails()
         await self.recovery_on_a_bad_disk()
+        await self.a_flood()
         self.ended = time.time()
 
     async def an_ordinary_day(self) -> None:
@@ -134,6 +139,18 @@ class Story:
         self._redis.command("CONFIG", "SET", "appendonly", "yes", "maxmemory", 0)
         await asyncio.gather(self._quiet(BLACKOUT), self._quiet(OUTAGE))
         await self._alarms("LatencyBudgetBurnsFast", "LatencyBudgetBurnsSlowly", "PromotionLate", "CriticalMailWaits")
+
+    async def a_flood(self) -> None:
+        """A newsletter for tomorrow fills what the queue has for bulk; its client goes on all the same."""
+        traffic = self._scene.traffic
+        await self._sees("min(reliable_email_durability_ok) == 1")
+        for _ in range(QUEUED // _BATCH):
+            await traffic.burst(_BATCH, delay_seconds=86_400)
+        await traffic.submit(letter("Too much", "bulk"))
+        await self._sees('sum(reliable_email_http_requests_total{route="POST /v1/messages",status="429"}) > 0')
+        for _ in range(_FLOOD):
+            await traffic.submit(letter("Too much", "bulk"))
+        await self._alarms("QueueFull")
 
     @asynccontextmanager
     async def _frozen(self, process: Service | RedisServer) -> AsyncIterator[None]:

@@ -35,11 +35,13 @@ EMPTY: Final[dict[Place, str]] = {
     ("rules", "ReliableEmailActorRestarts", "severity=ticket"): "only a defect makes an actor crash",
     ("rules", "ReliableEmailMailWaits", "severity=page"): "it is for mail that has waited for five minutes",
     ("rules", "ReliableEmailMailWaits", "severity=ticket"): "it is for mail that has waited for five minutes",
+    ("rules", "ReliableEmailRestartsOften", "severity=ticket"): "no process is started more than twice",
     ("rules", "ReliableEmailRedisReplicasMissing", "severity=page"): "the one Redis is wanted without replicas",
 }
 
 #: What is left to chance, or to the hour.
 MAY_BE_EMPTY: Final[dict[Place, str]] = {
+    ("rules", "ReliableEmailProcessDown", "severity=ticket"): "only a process that misses the first look counts",
     ("rules", "ReliableEmailProviderOpens", "severity=ticket"): "a breaker opens two to four times in the story",
     ("providers", "Rate allowed", "B"): "it looks at every fifth minute of the clock, and the story is shorter",
 }

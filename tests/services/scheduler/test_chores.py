@@ -49,7 +49,7 @@ def means(cluster: Cluster, clock: Clock) -> Means:
 
 async def due_message(cluster: Cluster, **fields: Any) -> None:
     """Submit a message, and wait until it is due."""
-    send_at = await cluster.redis_now() + 5
+    send_at = await cluster.redis_now() + 200  # not past before it is stored
     await cluster.submit(send_at=send_at, **fields)
     await cluster.clock_reaches(send_at)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from shared.domain.message import Priority
 from shared.queue.pauses import Pause, Scale
 from shared.settings.model import config_revision
-from tests.redis_server import RedisServer
-from tests.services.sender.cluster import Cluster, letter
+from tests.fakes.smtp_server import SmtpServer
+from tests.redis_server import RedisServer, free_port
+from tests.services.sender.cluster import Cluster, Member, letter, relay
 from tests.services.sender.conftest import OpenCluster
 from tests.services.sender.journal import Journal
 
@@ -97,6 +100,69 @@ async def test_a_primary_that_fell_shows_that_and_nothing_else(
         assert await scheduler.series("redis_memory_used_bytes", server=server) == []
         redis.start()
         await cluster.close()
+
+
+async def test_a_scheduler_that_lost_redis_shows_no_reading_of_before_until_there_is_another(
+    tmp_path: Path, journal: Journal, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    readings = ("queue_depth", "oldest_ready_age_seconds", "shard_depth", "processes", "pauses", "stranded_messages")
+    with RedisServer(tmp_path / "valkey") as redis:
+        cluster = Cluster(redis.url, "m", tmp_path_factory.mktemp("config"), journal)
+        await cluster.open()
+        await cluster.submit()
+        scheduler = await cluster.scheduler()
+        for name in readings:
+            await shows_any(scheduler, name)
+        redis.kill()
+        for name in readings:
+            await shows_none(scheduler, name)
+
+        redis.start()
+        for name in readings:
+            await shows_any(scheduler, name)
+        await cluster.close()
+
+
+async def shows_any(member: Member, name: str) -> None:
+    """Wait until a metric shows something."""
+    async with asyncio.timeout(30):
+        while not await member.series(name):  # noqa: ASYNC110 - a gauge is withdrawn and set in silence
+            await asyncio.sleep(0.02)
+
+
+async def shows_none(member: Member, name: str) -> None:
+    """Wait until a metric shows nothing."""
+    async with asyncio.timeout(30):
+        while await member.series(name):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.02)
+
+
+async def test_mail_whose_only_provider_is_dead_is_shown_as_stranded_and_no_other(
+    cluster: Cluster, smtp: SmtpServer, journal: Journal
+) -> None:
+    scheduler = await cluster.scheduler()
+    dead = {"name": "dead", "kind": "smtp", "host": "127.0.0.1", "port": free_port(), "tls": "none"}
+    sender = await cluster.sender({**dead, "pools": ["partner"]}, relay(smtp, pools=["default"]))
+    stranded = await cluster.submit_all([letter()] * 2, pool="partner", priority=Priority.CRITICAL)
+    served = await cluster.submit()
+    await cluster.ended(served)
+    await journal.saw("breaker_opened", provider="dead")
+
+    await scheduler.shows(2, "stranded_messages", pool="partner", priority="critical")
+    await scheduler.shows(0, "stranded_messages", pool="default")
+    await cluster.reload(sender, relay(smtp, pools=["default", "partner"]))
+    for one in stranded:
+        await cluster.ended(one)
+    await scheduler.shows(0, "stranded_messages", pool="partner")
+
+
+async def test_mail_of_a_pool_that_is_paused_is_not_shown_as_stranded(cluster: Cluster) -> None:
+    scheduler = await cluster.scheduler()
+    await cluster.submit(pool="partner")
+    await scheduler.shows(1, "stranded_messages", pool="partner")
+    await cluster.queue.pauses.pause(Pause(Scale.POOL, "partner"))
+
+    await scheduler.shows(0, "stranded_messages", pool="partner")
 
 
 async def test_a_scheduler_shows_which_configuration_it_has_taken_over(cluster: Cluster) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.scheduler import gauges
+from shared.domain.errors import Unavailable
 from shared.domain.message import Priority
 from shared.domain.states import State
 from shared.queue.condition import Condition
@@ -164,3 +165,60 @@ def test_the_age_of_a_flow_is_that_of_its_head(metrics: Metrics) -> None:
 
     age = {"priority": "high"}
     assert metrics.registry.get_sample_value("reliable_email_oldest_ready_age_seconds", age) == 5
+
+
+# What mail no provider takes
+
+
+def test_a_pool_that_is_gone_is_shown_no_longer(metrics: Metrics) -> None:
+    gauges.show_stranded(metrics, {("old", Priority.HIGH): 3, ("default", Priority.HIGH): 0})
+    gauges.show_stranded(metrics, {("default", Priority.HIGH): 0})
+
+    assert shown_of(metrics, "stranded_messages") == {("default", "high"): 0}
+
+
+# What cannot be read
+
+
+def shown_of(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:
+    """Return every series of a metric by its labels' values."""
+    return {
+        tuple(labels.values()): value
+        for family in metrics.registry.collect()
+        for sample, labels, value, *_ in family.samples
+        if sample == f"reliable_email_{name}"
+    }
+
+
+def lose(metrics: Metrics) -> None:
+    with pytest.raises(Unavailable), gauges.shown_while_known(metrics.shard_depth, metrics.pauses):
+        raise Unavailable("nobody answers")
+
+
+def test_what_cannot_be_read_any_more_is_not_shown(metrics: Metrics) -> None:
+    gauges.show(metrics, depths(3, 0, 5))
+    gauges.show_pauses(metrics, [Pause(Scale.EVERYTHING)])
+    lose(metrics)
+
+    assert (shown_of(metrics, "shard_depth"), shown_of(metrics, "pauses")) == ({}, {})
+
+
+def test_what_is_read_otherwise_stays(metrics: Metrics) -> None:
+    gauges.show_processes(metrics, [Process("sender", "a", 0, {})])
+    lose(metrics)
+
+    assert shown_of(metrics, "processes")["sender",] == 1
+
+
+def test_what_can_be_read_again_is_shown_again(metrics: Metrics) -> None:
+    lose(metrics)
+    gauges.show_pauses(metrics, [Pause(Scale.EVERYTHING)])
+
+    assert shown_of(metrics, "pauses") == {("everything",): 1, ("pool",): 0, ("provider",): 0}
+
+
+def test_what_is_known_is_shown(metrics: Metrics) -> None:
+    with gauges.shown_while_known(metrics.shard_depth):
+        gauges.show(metrics, depths(3))
+
+    assert shown_of(metrics, "shard_depth") == {("0",): 3}
