@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 #: How long the collector may take; what it does not take in time is dropped, and no message waits for it.
 _EXPORT_SECONDS: Final = 2.0
+
 Value = str | int | float | bool
 
 
