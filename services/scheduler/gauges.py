@@ -6,7 +6,7 @@ What cannot be read is not shown: a gauge that stood still would wake somebody f
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from prometheus_client import Gauge
@@ -18,7 +18,8 @@ from shared.queue.condition import Condition
 from shared.queue.pauses import Pause, Scale
 from shared.queue.processes import Process
 from shared.queue.views import Depths
-from shared.runtime.metrics import ROLES, Family, Labels, Metrics
+from shared.runtime.metrics import ROLES, Metrics
+from shared.runtime.series import Family
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def shown_while_known(*families: Family[Gauge]) -> Iterator[None]:
         yield
     except QueueError:
         for family in families:
-            _keep(family, ())
+            family.keep(())
         raise
 
 
@@ -49,7 +50,7 @@ def show_stranded(metrics: Metrics, found: Mapping[tuple[str, Priority], int]) -
     """Set how many messages of each pool and priority no provider takes; pools that are gone are not shown."""
     for flow, number in found.items():
         metrics.stranded_messages[flow].set(number)
-    _keep(metrics.stranded_messages, found)
+    metrics.stranded_messages.keep(found)
 
 
 def show_pauses(metrics: Metrics, pauses: Iterable[Pause]) -> None:
@@ -86,7 +87,7 @@ def show_redis(metrics: Metrics, conditions: Sequence[Condition], *, is_trusted:
         metrics.redis_memory_used_bytes,
         metrics.redis_memory_limit_bytes,
     ):
-        _keep(family, present)
+        family.keep(present)
 
 
 def _is_aof_ok(one: Condition, *, is_trusted: bool) -> bool | None:
@@ -100,9 +101,3 @@ def _show(family: Family[Gauge], server: str, value: float | None) -> None:
         family.forget(server)
     else:
         family[server].set(value)
-
-
-def _keep(family: Family[Gauge], present: Collection[Labels]) -> None:
-    """Show no other series than these."""
-    for labels in [labels for labels in family if labels not in present]:
-        family.forget(labels)

@@ -15,7 +15,8 @@ from shared.policy.opening import OpenReason
 from shared.policy.views import RouteCode
 from shared.providers.interface import Capabilities
 from shared.queue.pauses import Pause
-from shared.runtime.metrics import BREAKER_STATES, Family, Labels, Metrics
+from shared.runtime.metrics import BREAKER_STATES, Metrics
+from shared.runtime.series import Family, Labels
 from shared.settings.model import ProviderSettings
 
 _STATES = {
@@ -97,9 +98,7 @@ def _show_info(metrics: Metrics, settings: ProviderSettings) -> None:
 
 
 def _forget_others(gauges: Family[Gauge], provider: str, but: Collection[Labels] = ()) -> None:
-    for labels in list(gauges):
-        if labels[0] == provider and labels not in but:
-            gauges.forget(labels)
+    gauges.keep({labels for labels in gauges if labels[0] != provider or labels in but})
 
 
 def row(account: Account, revision: str, now: float, wall_ms: int) -> dict[str, Any]:

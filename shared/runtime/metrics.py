@@ -6,10 +6,9 @@ feed it: a sender that exported `durability_ok 0` would wake somebody for nothin
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -21,15 +20,13 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.metrics import MetricWrapperBase
-from prometheus_client.metrics_core import CounterMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from shared.domain.message import Priority
 from shared.domain.outcome import Outcome
 from shared.domain.states import FINAL, State
 from shared.policy.opening import OpenReason
 from shared.queue.pauses import Scale
+from shared.runtime.series import Family, Kind, Tally
 
 PREFIX: Final = "reliable_email_"
 
@@ -96,9 +93,6 @@ _REDIS_SECONDS: Final = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05
 # no query of ours reads. The switch is the library's, for the whole process.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types for it
 
-Kind = TypeVar("Kind", bound=MetricWrapperBase)
-Labels = str | tuple[str, ...]
-
 
 class Description(NamedTuple):
     """A row of the table of metrics in the documentation."""
@@ -108,56 +102,6 @@ class Description(NamedTuple):
     labels: tuple[str, ...]
     meaning: str
     roles: tuple[str, ...]
-
-
-class Family(dict[Labels, Kind], Generic[Kind]):
-    """The series of one metric by their labels: `metrics.submissions["high", "accepted"].inc()`.
-
-    A plain dictionary, because the library's own look-up takes longer than the increment.
-    """
-
-    def __init__(self, metric: Kind) -> None:
-        super().__init__()
-        self._metric = metric
-
-    def __missing__(self, labels: Labels) -> Kind:
-        series = self._metric.labels(*_as_tuple(labels))
-        self[labels] = series
-        return series
-
-    def begin(self, labels: Labels) -> None:
-        """Show a series from now on, at 0: a counter that comes with its first increment hides it from `rate()`."""
-        self[labels]
-
-    def forget(self, labels: Labels) -> None:
-        """Stop showing a series, of a provider that was taken out for one."""
-        if self.pop(labels, None) is not None:
-            self._metric.remove(*_as_tuple(labels))
-
-
-class Tally(Collector):
-    """A counter of plain integers by their labels: `tally.counts["GET /v1", 200] += 1`.
-
-    For what every request counts: the library's own counters take five calls for it, and a lock.
-    """
-
-    def __init__(self, name: str, meaning: str, labels: tuple[str, ...], registry: CollectorRegistry | None) -> None:
-        self.counts: defaultdict[tuple[str | int, ...], int] = defaultdict(int)
-        self._declared = name, meaning, labels
-        if registry is not None:
-            registry.register(self)
-
-    def collect(self) -> Iterable[Metric]:
-        """Return what was counted."""
-        name, meaning, labels = self._declared
-        family = CounterMetricFamily(name, meaning, labels=labels)
-        for values, count in self.counts.items():
-            family.add_metric([str(value) for value in values], count)
-        return [family]
-
-
-def _as_tuple(labels: Labels) -> tuple[str, ...]:
-    return (labels,) if isinstance(labels, str) else labels
 
 
 class Metrics:
@@ -186,9 +130,8 @@ class Metrics:
 
     def show_revision(self, revision: str) -> None:
         """Say by which configuration the process works from now on, and by no other."""
-        for other in list(self.config_info):
-            self.config_info.forget(other)
         self.config_info[revision].set(1)
+        self.config_info.keep({revision})
 
     def _declare_submission(self) -> None:
         self.http_requests = self._tally(

@@ -7,7 +7,8 @@ from prometheus_client import Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.domain.message import Priority
-from shared.runtime.metrics import LABELS, ROLES, Description, Family, Metrics, describe
+from shared.runtime.metrics import LABELS, ROLES, Description, Metrics, describe
+from shared.runtime.series import Family
 
 #: What dashboards and alerts rely on: name -> labels.
 PROMISED = {
