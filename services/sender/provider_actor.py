@@ -146,7 +146,8 @@ class ProviderActor:
         try:
             delivery.envelope = await self._leases.whole(delivery.lease)
         except QueueError as error:
-            log.warning("chore_failed", chore="read", message_id=delivery.lease.id, error=str(error))
+            lease = delivery.lease
+            log.warning("chore_failed", chore="read", message_id=lease.id, tenant=lease.tenant, error=str(error))
             self._refuse(delivery, "unreadable")
         else:
             self.mailbox.put(delivery)

@@ -10,7 +10,10 @@ import pytest
 from shared.domain.errors import QueueError, Unsafe
 from shared.queue.calls import KINDS, Replication, Watch, kind_of
 from shared.queue.core import Core
-from tests.redis_server import IN_MEMORY, RedisServer
+from shared.runtime import joining
+from shared.runtime.metrics import Metrics
+from shared.settings.model import RedisSettings, Settings
+from tests.redis_server import IN_MEMORY, RedisServer, free_port
 
 
 class Kept(Watch):
@@ -123,3 +126,14 @@ def test_every_error_has_a_kind_of_those_that_are_named() -> None:
 
 def _errors(error: type[QueueError]) -> set[type[QueueError]]:
     return {error}.union(*map(_errors, error.__subclasses__())) - {QueueError}
+
+
+async def test_a_first_failure_shows_the_other_kinds_at_0() -> None:
+    metrics = Metrics()
+    queue = joining.connect(Settings(redis=RedisSettings(url=f"redis://127.0.0.1:{free_port()}/0")), "test", metrics)
+    with pytest.raises(QueueError):
+        await queue.processes.census()
+    await queue.close()
+
+    shown = {labels[1]: series._value.get() for labels, series in metrics.redis_errors.items()}
+    assert shown == {kind: float(kind == "unavailable") for kind in KINDS}

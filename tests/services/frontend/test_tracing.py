@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import aiohttp
 import pytest
 
-from tests.services.frontend.running import Running, message
+from services.frontend.commit import Commit
+from shared.domain.message import Submission
+from tests.services.frontend.running import Running, Start, message
+from tests.services.frontend.test_drain import SlowRequest
 from tests.traces import SPAN_ID, TRACE_ID, TRACEPARENT, id_of, kept_traces, parent_of, trace_of
 
 
@@ -102,3 +106,54 @@ async def test_where_the_environment_switches_the_library_off_no_trace_is_stored
     async with kept_traces():
         answer = await frontend.submit()
     assert await stored_trace(frontend, answer.body["id"]) is None
+
+
+async def test_a_request_that_we_fail_is_an_error_and_one_that_the_client_got_wrong_is_none(
+    start: Start, frontend: Running
+) -> None:
+    cut_off = await start(url="redis://127.0.0.1:9", ready=False)
+    async with kept_traces() as traces:
+        answers = [await cut_off.submit(), await frontend.submit(to=...)]
+        faults = [request.status.description for request in traces.named("POST /v1/messages")]
+    assert [answer.status for answer in answers] == [503, 422]
+    assert faults == ["the service failed", None]
+
+
+async def break_off(frontend: Running) -> None:
+    """End a frontend without waiting for what is in flight, as the end of its process does."""
+    for _ in range(2):  # the second ends the grace period
+        frontend.lifetime.stop()
+    await asyncio.wait_for(frontend.task, 10)
+    in_flight = [task for task in asyncio.all_tasks() if "RequestHandler" in repr(task.get_coro())]
+    for task in in_flight:
+        task.cancel()
+    await asyncio.gather(*in_flight, return_exceptions=True)
+
+
+async def test_a_request_that_is_broken_off_says_so(frontend: Running) -> None:
+    async with kept_traces() as traces:
+        request = await SlowRequest.begin(frontend)
+        await break_off(frontend)
+        step = traces.one("POST /v1/messages")
+    request.writer.close()
+    assert step.status.description == "broken off"
+
+
+async def test_a_message_that_is_given_up_on_its_way_to_the_disk_says_so(
+    frontend: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_under_way = asyncio.Event()
+
+    async def wait_for_ever(_commit: Commit, _submission: Submission) -> None:
+        is_under_way.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Commit, "submit", wait_for_ever)
+    async with kept_traces() as traces:
+        client = asyncio.ensure_future(frontend.submit())
+        await is_under_way.wait()
+        await break_off(frontend)
+        step = traces.one("enqueue")
+    await asyncio.wait([client])
+    assert isinstance(client.exception(), aiohttp.ClientError)
+    assert step.status.description == "broken off"

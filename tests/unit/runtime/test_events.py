@@ -68,6 +68,11 @@ def test_what_is_logged_has_no_field_but_those_of_the_catalogue(call: Call) -> N
         assert not unknown, f"add {sorted(unknown)} to {call.event!r} in shared/runtime/events.py"
 
 
+@every_call
+def test_a_line_that_names_a_message_says_whose_it_is(call: Call) -> None:
+    assert "message_id" not in call.fields or "tenant" in call.fields, call.place
+
+
 @every_event
 def test_a_name_is_words_with_underscores(name: str) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)+", name)

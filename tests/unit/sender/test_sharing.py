@@ -31,6 +31,7 @@ class Redis:
         self.others: tuple[Told, ...] = ()
         self.heard: list[str] = []
         self.returned: list[tuple[str, int]] = []
+        self.reclaimed: list[str] = []
         self.is_away = False
         self.ramps: list[bool] = []
         self.paused: list[Pause] = []
@@ -42,8 +43,8 @@ class Redis:
         self.meanwhile()
         return Shared(None, None, is_ramping=False, now=0, others=self.others)
 
-    async def reclaim(self, _provider: str) -> None:
-        """Nothing is owed here."""
+    async def reclaim(self, provider: str) -> None:
+        self.reclaimed.append(provider)
 
     async def give_back(self, provider: str, _limits: object, unused: Any) -> None:
         if self.is_away:
@@ -180,3 +181,12 @@ async def test_a_provider_ramps_up_only_where_no_other_sender_has_used_it(
     await sharing.exchange()
 
     assert redis.ramps == [False, not is_used]
+
+
+async def test_what_a_draw_left_owed_is_reclaimed_also_by_one_that_parts(sharing: Sharing, redis: Redis) -> None:
+    account = account_of()
+    sharing.employ([account])
+
+    await sharing.give_back()
+    await sharing.part(account)
+    assert redis.reclaimed == [account.settings.name] * 2
